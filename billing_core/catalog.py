@@ -1,0 +1,151 @@
+"""What is sold: meters, and plans with their prices, fees and entitlements; valid, or not at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import Enum
+from types import MappingProxyType
+
+from billing_core.entitlements import Entitlement, Feature, MeteredFeature, check_fits
+from billing_core.errors import InvalidValueError
+from billing_core.money import Currency, price_amount
+from billing_core.names import check_name, check_text, check_type, one_of
+from billing_core.periods import Interval
+from billing_core.prices import Price
+
+BILLING_INTERVALS = (Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR)
+
+
+class Aggregation(Enum):
+    """How many uses become one quantity."""
+
+    SUM = "sum"
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What is measured, in which unit, and how many measurements become one quantity."""
+
+    name: str
+    unit: str = "units"
+    aggregation: Aggregation = Aggregation.SUM
+
+    def __post_init__(self) -> None:
+        check_name("name", self.name)
+        check_text("unit", self.unit)
+        check_type("aggregation", self.aggregation, Aggregation)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterPrice:
+    """A price and the meter whose quantity it prices."""
+
+    meter: str
+    price: Price
+
+    def __post_init__(self) -> None:
+        check_name("meter", self.meter)
+        if not isinstance(self.price, Price):
+            raise InvalidValueError("price", self.price, "is not a price", "a price model")
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """A flat amount: for every interval, or once where `every` is None."""
+
+    name: str
+    amount: Decimal
+    every: Interval | None
+
+    def __post_init__(self) -> None:
+        check_text("name", self.name)
+        object.__setattr__(self, "amount", price_amount("amount", self.amount))
+        if self.every is not None:
+            check_type("every", self.every, Interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a subscription costs and gives."""
+
+    name: str
+    display_name: str
+    billing_interval: Interval
+    fees: tuple[Fee, ...] = ()
+    prices: tuple[MeterPrice, ...] = ()
+    entitlements: Mapping[str, Entitlement] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fees", tuple(self.fees))
+        object.__setattr__(self, "prices", tuple(self.prices))
+        object.__setattr__(self, "entitlements", MappingProxyType(dict(self.entitlements)))
+        check_name("name", self.name)
+        check_text("display_name", self.display_name)
+        if self.billing_interval not in BILLING_INTERVALS:
+            rule = one_of(interval.value for interval in BILLING_INTERVALS)
+            raise InvalidValueError("billing_interval", self.billing_interval, "cannot be billed", rule)
+        for index, fee in enumerate(self.fees):
+            # A plan has one kind of billing period, so that a fee of another interval would have none to fall in.
+            if fee.every is not None and fee.every is not self.billing_interval:
+                rule = f"{self.billing_interval.value}, the plan's billing_interval"
+                raise InvalidValueError(f"fees[{index}].every", fee.every.value, "has no period here", rule)
+        check_one_price_per_meter(self.prices)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """One product's meters, features and plans by their names, in one currency; every name it mentions exists."""
+
+    product: str
+    currency: Currency
+    meters: Mapping[str, Meter]
+    features: Mapping[str, Feature]
+    plans: Mapping[str, Plan]
+
+    def __post_init__(self) -> None:
+        check_name("product", self.product)
+        check_type("currency", self.currency, Currency)
+        for section in ("meters", "features", "plans"):
+            things = MappingProxyType(dict(getattr(self, section)))
+            object.__setattr__(self, section, things)
+            for name, thing in things.items():
+                assert name == thing.name, f"{section}: {thing.name} stands under the name {name}"
+        if not self.plans:
+            raise InvalidValueError("plans", 0, "plans are sold", "at least one")
+        self._check_references()
+
+    def narrowed_to(self, plan_name: str) -> "Catalog":
+        """Keep this plan alone, with the meters and features it uses: what a plan's version pins."""
+        plan = self.plans[plan_name]
+        features = {name: feature for name, feature in self.features.items() if name in plan.entitlements}
+        used = {price.meter for price in plan.prices}
+        used |= {feature.meter for feature in features.values() if isinstance(feature, MeteredFeature)}
+        meters = {name: meter for name, meter in self.meters.items() if name in used}
+        return replace(self, meters=meters, features=features, plans={plan_name: plan})
+
+    def _check_references(self) -> None:
+        for feature in self.features.values():
+            if isinstance(feature, MeteredFeature):
+                _check_known(f"features.{feature.name}.meter", feature.meter, "is not a meter", self.meters)
+        for plan in self.plans.values():
+            for index, price in enumerate(plan.prices):
+                path = f"plans.{plan.name}.prices[{index}].meter"
+                _check_known(path, price.meter, "is not a meter", self.meters)
+            for name, entitlement in plan.entitlements.items():
+                path = f"plans.{plan.name}.entitlements.{name}"
+                _check_known(path, name, "is not a feature", self.features)
+                check_fits(path, self.features[name], entitlement)
+
+
+def check_one_price_per_meter(prices: tuple[MeterPrice, ...]) -> None:
+    """Refuse two prices of one meter: they would charge the same use twice."""
+    seen: set[str] = set()
+    for index, price in enumerate(prices):
+        if price.meter in seen:
+            raise InvalidValueError(f"prices[{index}].meter", price.meter, "has a price already", "one price per meter")
+        seen.add(price.meter)
+
+
+def _check_known(field: str, name: str, problem: str, known: Mapping[str, object]) -> None:
+    if name not in known:
+        raise InvalidValueError(field, name, problem, one_of(known))

@@ -1,0 +1,126 @@
+"""The canonical forms: one text for equal catalogs, and the rating as `tollkeeper rate` gives it.
+
+Decimals are quoted and without closing zeros, names are sorted, and what has its default is left out, so that a text
+written before a field existed stays the text of the same plan.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import assert_never
+
+from billing_core.catalog import Catalog, Fee, Meter, MeterPrice, Plan
+from billing_core.entitlements import Entitlement, Feature, Limit, MeteredFeature, Overage, Setting, Switch
+from billing_core.money import plain_text
+from billing_core.prices import Graduated, Package, PerUnit, Tier, Volume
+from billing_core.rating import Rating
+
+_Json = str | int | bool | Setting | Sequence["_Json"] | Mapping[str, "_Json"] | None
+
+
+def write_catalog(catalog: Catalog) -> str:
+    """Write a catalog as canonical JSON that `parse_catalog` reads back to an equal one."""
+    return _text(
+        {
+            "product": catalog.product,
+            "currency": catalog.currency.code,
+            "meters": {name: _meter(meter) for name, meter in sorted(catalog.meters.items())},
+            "features": {name: _feature(feature) for name, feature in sorted(catalog.features.items())},
+            "plans": {name: _plan(plan) for name, plan in sorted(catalog.plans.items())},
+        }
+    )
+
+
+def write_rating(rating: Rating) -> dict[str, object]:
+    """Give the lines and the total with bare decimal strings; amounts have the currency's minor digits."""
+    lines = [
+        {
+            "meter": line.meter,
+            "description": line.description,
+            "quantity": plain_text(line.quantity),
+            "amount": line.amount.text(),
+        }
+        for line in rating.lines
+    ]
+    return {"lines": lines, "total": rating.total.text()}
+
+
+def _meter(meter: Meter) -> _Json:
+    return {"unit": meter.unit, "aggregation": meter.aggregation.value}
+
+
+def _feature(feature: Feature) -> _Json:
+    meter = {"meter": feature.meter} if isinstance(feature, MeteredFeature) else {}
+    return {"type": feature.type, **meter}
+
+
+def _plan(plan: Plan) -> _Json:
+    return {
+        "display_name": plan.display_name,
+        "billing_interval": plan.billing_interval.value,
+        "fees": [_fee(fee) for fee in plan.fees],
+        "prices": [_price(price) for price in plan.prices],
+        "entitlements": {name: _entitlement(entry) for name, entry in sorted(plan.entitlements.items())},
+    }
+
+
+def _fee(fee: Fee) -> _Json:
+    when: dict[str, _Json] = {"every": fee.every.value} if fee.every else {"once": True}
+    return {"name": fee.name, "amount": plain_text(fee.amount), **when}
+
+
+def _price(price: MeterPrice) -> _Json:
+    model = price.price
+    written: dict[str, _Json] = {"meter": price.meter, "model": model.model}
+    match model:
+        case PerUnit():
+            written |= {"unit": plain_text(model.unit)} | _unless(1, "per", model.per)
+        case Package():
+            written |= {"size": plain_text(model.size), "amount": plain_text(model.amount)}
+            written |= _unless(0, "free", model.free)
+        case Graduated() | Volume():
+            written |= {"tiers": [_tier(tier) for tier in model.tiers]} | _unless(1, "per", model.per)
+            written |= {} if model.flat_at_zero else {"flat_at_zero": False}
+        case _:
+            assert_never(model)
+    return written
+
+
+def _tier(tier: Tier) -> _Json:
+    up_to = None if tier.up_to is None else plain_text(tier.up_to)
+    return {"up_to": up_to, "unit": plain_text(tier.unit)} | _unless(0, "flat", tier.flat)
+
+
+def _entitlement(entitlement: Entitlement) -> _Json:
+    match entitlement:
+        case Switch(on=on):
+            return on
+        case Setting():
+            return entitlement
+        case Limit():
+            written: dict[str, _Json] = {
+                "limit": "unlimited" if entitlement.ceiling is None else entitlement.ceiling,
+                "window": entitlement.window.value,
+            }
+            written |= {} if entitlement.overage is Overage.DENY else {"overage": entitlement.overage.value}
+            return written | ({"thresholds": entitlement.thresholds} if entitlement.thresholds else {})
+        case _:
+            assert_never(entitlement)
+
+
+def _unless(default: int, key: str, number: Decimal) -> dict[str, _Json]:
+    return {} if number == default else {key: plain_text(number)}
+
+
+def _text(value: _Json) -> str:
+    match value:
+        case Setting(json_text=text):
+            return text  # it is JSON already, with numbers that no other reader may touch
+        case str() | int() | None:
+            return json.dumps(value, ensure_ascii=False)
+        case Mapping():
+            return f"{{{', '.join(f'{json.dumps(key)}: {_text(entry)}' for key, entry in value.items())}}}"
+        case Sequence():
+            return f"[{', '.join(_text(entry) for entry in value)}]"
+        case _:
+            assert_never(value)
