@@ -1,0 +1,141 @@
+"""The composition root: builds everything in the order in which it starts, and stops it in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import uvloop
+
+from gateway import telemetry
+from gateway.checker import Checker
+from gateway.counters import keys
+from gateway.counters.connection import Address
+from gateway.counters.counting import Counters
+from gateway.counters.documents import Documents
+from gateway.entitlements import Entitlements
+from gateway.errors import PreconditionError
+from gateway.flusher import Flusher
+from gateway.keeper import Keeper
+from gateway.publisher import Publisher
+from gateway.records.database import Database
+from gateway.records.migrate import migrate, pending
+from gateway.rpc import services
+from gateway.rpc.server import RpcDoor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Sequence
+
+    from gateway.settings import Settings
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """A running office: where it listens, and whether the counters may be believed."""
+
+    listen: tuple[str, ...]
+    keeper: Keeper
+
+
+def run(main: Coroutine[None, None, Result], *, quiet: bool = False) -> Result:
+    """Run a process's main coroutine on uvloop; `quiet` logs only what is wrong."""
+    telemetry.configure(quiet=quiet)
+    return uvloop.run(main)
+
+
+@contextlib.asynccontextmanager
+async def office(
+    settings: Settings, redis_url: str, postgres_url: str, listen: Sequence[str]
+) -> AsyncIterator[Office]:
+    """Everything that one process needs to decide, to write down and to publish.
+
+    Raises PreconditionError when the database lacks a migration, StoreUnavailableError when Postgres does not answer.
+    """
+    address = Address.parse(redis_url)
+    async with contextlib.AsyncExitStack() as stack:
+        database = await Database.open(postgres_url)
+        stack.push_async_callback(database.close)
+        if missing := await pending(database):
+            raise PreconditionError(f"the database lacks {', '.join(missing)}; run: tollkeeper migrate")
+
+        keeper = Keeper(database, address)
+        stack.push_async_callback(keeper.stop)
+        await keeper.start()
+
+        counters = Counters(address, timeout_ms=settings.redis_timeout_ms)
+        stack.push_async_callback(counters.stop)
+        await counters.start()
+
+        entitlements = Entitlements(
+            fresh_for_s=settings.document_fresh_for_s, usable_for_s=settings.document_usable_for_s
+        )
+        documents = _documents(address, entitlements, counters, settings)
+        stack.push_async_callback(documents.stop)
+        await documents.start()
+
+        publisher = Publisher(database, address)
+        stack.push_async_callback(publisher.stop)
+        await publisher.start()
+
+        flusher = Flusher(
+            database,
+            address,
+            lambda: keeper.line,
+            delay_ms_max=settings.flush_delay_ms_max,
+            batch_max=settings.flush_batch_max,
+        )
+        stack.push_async_callback(flusher.stop)
+        await flusher.start()
+
+        ttl_ms = settings.idempotency_ttl_s * 1000
+        checker = Checker(entitlements, documents, counters, idempotency_ttl_ms=ttl_ms)
+        methods = services.methods(services.Entitlements(checker), services.Plane(database, publisher))
+        door = RpcDoor(methods, deadline_ms=settings.check_deadline_ms)
+        stack.push_async_callback(door.stop)
+        bound = await door.start(listen)
+        telemetry.log.info(telemetry.Event.OFFICE_STARTED, listen=bound)
+        yield Office(tuple(bound), keeper)
+    telemetry.log.info(telemetry.Event.OFFICE_STOPPED)
+
+
+def _documents(address: Address, entitlements: Entitlements, counters: Counters, settings: Settings) -> Documents:
+    time = asyncio.get_running_loop().time
+
+    def changed(name: str) -> None:
+        if name == keys.LINE_CHANGED:
+            counters.check_lines()
+        else:
+            entitlements.forget(name)
+
+    def regained() -> None:
+        counters.check_lines()
+        entitlements.doubt(time())
+
+    return Documents(address, on_change=changed, on_regained=regained, timeout_ms=settings.redis_timeout_ms)
+
+
+async def migrate_database(postgres_url: str) -> list[str]:
+    """Bring a database to this version's schema; returns the names of what was applied."""
+    database = await Database.open(postgres_url)
+    try:
+        return await migrate(database)
+    finally:
+        await database.close()
+
+
+async def until_told_to_stop() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    try:
+        await told.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,59 @@
+"""Every command under its name; what goes wrong becomes one line and an exit code here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from billing_core.errors import BillingError
+from gateway.cli import ask, demo, desk, plane, stores
+from gateway.cli.show import complain
+from gateway.errors import InvalidRequestError, PreconditionError, TollkeeperError
+from gateway.settings import SettingsError
+
+MISUSE, FAULT = 2, 1
+
+app = typer.Typer(
+    name="tollkeeper",
+    help="An entitlement and quota gateway: may this customer use this feature now?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+dev = typer.Typer(help=stores.dev.__doc__, invoke_without_command=True)
+dev.callback()(stores.dev)
+dev.command("reset")(stores.dev_reset)
+catalog = typer.Typer(help="What is sold: check a catalog file, or apply it.", no_args_is_help=True)
+catalog.command("validate")(plane.catalog_validate)
+catalog.command("apply")(plane.catalog_apply)
+customer = typer.Typer(help="Whom it is sold to.", no_args_is_help=True)
+customer.command("create")(plane.customer_create)
+subscription = typer.Typer(help="Which plan a customer is on.", no_args_is_help=True)
+subscription.command("create")(plane.subscription_create)
+
+TRY, SELL, RUN = "Try", "Sell", "Run"
+app.command("demo", rich_help_panel=TRY)(demo.demo)
+app.add_typer(dev, name="dev", rich_help_panel=TRY)
+app.command("check", rich_help_panel=TRY)(ask.check)
+app.command("usage", rich_help_panel=TRY)(ask.usage)
+app.command("charges", rich_help_panel=TRY)(ask.charges)
+app.command("rate", rich_help_panel=TRY)(desk.rate)
+app.add_typer(catalog, name="catalog", rich_help_panel=SELL)
+app.add_typer(customer, name="customer", rich_help_panel=SELL)
+app.add_typer(subscription, name="subscription", rich_help_panel=SELL)
+app.command("office", rich_help_panel=RUN)(stores.office)
+app.command("migrate", rich_help_panel=RUN)(stores.migrate)
+
+
+def main() -> None:
+    """Run the command line; exits with 0, 1, 2 or 3."""
+    try:
+        app()
+    except (SettingsError, BillingError, InvalidRequestError, PreconditionError) as error:
+        complain(str(error))
+        sys.exit(MISUSE)
+    except TollkeeperError as error:
+        complain(str(error))
+        sys.exit(MISUSE if getattr(error, "misuse", False) else FAULT)

@@ -1,0 +1,57 @@
+"""Where a gateway is found, and how a command asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+from gateway.errors import PreconditionError
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from gateway.client import Gateway
+
+Answer = TypeVar("Answer")
+
+
+def settings() -> Settings:
+    """Read the environment."""
+    return Settings.from_environment(os.environ)
+
+
+def running_dev(state: Path) -> dict[str, str] | None:
+    """Tell where the dev gateway of a state folder is, while it runs."""
+    try:
+        running: dict[str, str] = json.loads((state / "dev.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return running
+
+
+def find_target(target: str | None, state: Path) -> str:
+    """Find the gateway: what was given, else the environment, else the dev state folder."""
+    if target := target or settings().target:
+        return target
+    if (running := running_dev(state)) is not None:
+        return running["target"]
+    raise PreconditionError(
+        "no gateway is known here: give --target, set TOLLKEEPER_TARGET, or start one with: tollkeeper dev"
+    )
+
+
+def ask(target: str | None, state: Path, question: Callable[[Gateway], Awaitable[Answer]]) -> Answer:
+    """Ask the gateway one question; raises GatewayError as the gateway's client does."""
+    address = find_target(target, state)
+
+    async def asked() -> Answer:
+        from gateway.client import Gateway
+
+        async with Gateway(address) as gateway:
+            return await question(gateway)
+
+    return asyncio.run(asked())

@@ -1,0 +1,144 @@
+"""Commands that run things: the dev gateway on stores of its own, the office on yours, and migrations."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.options import STATE, Json, State
+from gateway.cli.reach import running_dev, settings
+from gateway.cli.show import emit, out, say
+from gateway.errors import PreconditionError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from gateway.app import Office
+    from gateway.embedded import Stores
+
+SAMPLE = files("gateway").joinpath("catalogs/neural-language-engine.yaml")
+SOCKET_PATH_BYTES_MAX = 100
+Listen = Annotated[
+    list[str] | None,
+    typer.Option("--listen", help="unix:/path or loopback host:port; may be given more than once.", metavar="ADDRESS"),
+]
+
+
+def dev(context: typer.Context, state: State = STATE, listen: Listen = None) -> None:
+    """Run a gateway on stores of its own, with the sample catalog, until Ctrl-C."""
+    if context.invoked_subcommand is not None:
+        context.obj = state
+        return
+    from gateway import app
+
+    async def serve() -> None:
+        async with dev_gateway(state, listen) as office:
+            target = office.listen[0]
+            out.print(f"[bold green]serving[/] on {', '.join(office.listen)}")
+            try_it = "tollkeeper customer create acme && tollkeeper subscription create acme developer && "
+            out.print(f"try: TOLLKEEPER_TARGET={target}; export TOLLKEEPER_TARGET", soft_wrap=True)
+            out.print(f"     {try_it}tollkeeper check acme input_tokens --quantity 1000", soft_wrap=True)
+            out.print("stop with Ctrl-C", style="dim")
+            await app.until_told_to_stop()
+
+    app.run(serve(), quiet=True)
+
+
+def dev_reset(context: typer.Context, state: State = STATE) -> None:
+    """Empty the dev gateway's state folder: every customer, counter and event in it."""
+    from gateway.embedded.folders import state_lock
+
+    folder = context.obj if context.obj and state == STATE else state
+    if folder.exists():
+        if not (folder / "lock").exists():
+            raise PreconditionError(f"{folder} does not look like a dev gateway's state folder; nothing was removed")
+        with state_lock(folder):  # refuses while a gateway runs on it
+            shutil.rmtree(folder)
+    out.print(f"[bold green]emptied[/] {folder}")
+
+
+def office(listen: Listen = None) -> None:
+    """Run every service, the flusher, the publisher and the keeper on your Redis and Postgres, until SIGTERM."""
+    from gateway import app
+    from gateway.settings import check_listen_address
+
+    chosen = settings()
+    if not (chosen.redis_url and chosen.postgres_url):
+        raise PreconditionError(
+            "an office needs your stores: set TOLLKEEPER_REDIS_URL and TOLLKEEPER_POSTGRES_URL; "
+            "or run one on stores of its own with: tollkeeper dev"
+        )
+    redis_url, postgres_url = chosen.redis_url, chosen.postgres_url
+    addresses = [check_listen_address(address) for address in listen or chosen.listen]
+
+    async def serve() -> None:
+        async with app.office(chosen, redis_url, postgres_url, addresses) as running:
+            out.print(f"[bold green]serving[/] on {', '.join(running.listen)}")
+            await app.until_told_to_stop()
+
+    app.run(serve())
+
+
+def migrate(state: State = STATE, json: Json = False) -> None:
+    """Bring the database to this version's schema: TOLLKEEPER_POSTGRES_URL, else the running dev gateway's."""
+    from gateway import app
+
+    url = settings().postgres_url or (running_dev(state) or {}).get("postgres_url")
+    if not url:
+        raise PreconditionError("no database is known here: set TOLLKEEPER_POSTGRES_URL; a dev gateway migrates itself")
+    applied = app.run(app.migrate_database(url))
+    if json:
+        emit({"applied": applied})
+    else:
+        out.print("\n".join(f"[bold green]applied[/] {name}" for name in applied) or "nothing to do")
+
+
+@contextlib.asynccontextmanager
+async def dev_gateway(state: Path, listen: list[str] | None = None) -> AsyncIterator[Office]:
+    """An office on embedded stores, migrated, with the sample catalog applied; `dev.json` says where it is."""
+    from gateway import app, embedded
+    from gateway.settings import check_listen_address
+
+    chosen = settings()
+    state = state.absolute()
+    async with contextlib.AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(embedded.stores(state, chosen, say))
+        for name in await app.migrate_database(stores.postgres_url):
+            say(f"applied {name}")
+        folder = state
+        if len(os.fsencode(state / "gateway.sock")) > SOCKET_PATH_BYTES_MAX:  # the system takes no longer paths
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tk-")))
+        state.mkdir(parents=True, exist_ok=True)
+        addresses = [f"unix:{folder / 'gateway.sock'}", *(check_listen_address(address) for address in listen or ())]
+        office = await stack.enter_async_context(
+            app.office(chosen, stores.redis_url, stores.postgres_url, addresses)
+        )
+        await _apply_sample(office.listen[0])
+        stack.enter_context(_noted(state, office, stores))
+        yield office
+
+
+@contextlib.contextmanager
+def _noted(state: Path, office: Office, stores: Stores) -> Iterator[None]:
+    note = state / "dev.json"
+    where = {"target": office.listen[0], "redis_url": stores.redis_url, "postgres_url": stores.postgres_url}
+    note.write_text(json.dumps(where | {"pid": os.getpid()}), encoding="utf-8")
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+async def _apply_sample(target: str) -> None:
+    from gateway.client import Gateway
+
+    async with Gateway(target) as gateway:
+        await gateway.apply_catalog(SAMPLE.read_text(encoding="utf-8"))

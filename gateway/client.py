@@ -1,0 +1,151 @@
+"""Ask a gateway from Python: one method per call of the public API, deadlines on by default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode, aio
+
+from gateway.errors import TollkeeperError
+from gateway.v1 import (
+    catalog_pb2,
+    catalog_pb2_grpc,
+    customer_pb2,
+    customer_pb2_grpc,
+    entitlement_pb2,
+    entitlement_pb2_grpc,
+    invoice_pb2,
+    invoice_pb2_grpc,
+    subscription_pb2,
+    subscription_pb2_grpc,
+    usage_pb2,
+    usage_pb2_grpc,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+Answer = TypeVar("Answer")
+
+TIMEOUT_S: Final = 10.0
+
+_MISUSE: Final = frozenset(
+    (
+        StatusCode.INVALID_ARGUMENT,
+        StatusCode.NOT_FOUND,
+        StatusCode.ALREADY_EXISTS,
+        StatusCode.FAILED_PRECONDITION,
+        StatusCode.PERMISSION_DENIED,
+        StatusCode.UNAUTHENTICATED,
+    )
+)
+
+
+class GatewayError(TollkeeperError):
+    """The gateway did not do what it was asked."""
+
+    def __init__(self, code: StatusCode, message: str, cause: str) -> None:
+        Exception.__init__(self, message)
+        self.code = code
+        self.cause = cause
+        """The gateway's own reason, such as IDEMPOTENCY_KEY_REUSED; empty when no gateway answered."""
+
+    @property
+    def misuse(self) -> bool:
+        """Whether asking differently would help; else it is a fault, and asking again may."""
+        return self.code in _MISUSE
+
+
+class Gateway:
+    """A connection to a gateway at `unix:/path` or `host:port`, used with `async with`.
+
+    Every method raises GatewayError.
+    """
+
+    def __init__(self, target: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._target = target
+        self._timeout_s = timeout_s
+        self._channel = aio.insecure_channel(target)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
+    async def check(
+        self,
+        customer: str,
+        feature: str,
+        quantity: int | None = None,
+        *,
+        idempotency_key: str = "",
+        peek: bool = False,
+    ) -> entitlement_pb2.CheckEntitlementResponse:
+        """Ask whether a customer may use a quantity of a feature now; when it may, it is counted."""
+        request = entitlement_pb2.CheckEntitlementRequest(
+            customer=customer, feature=feature, quantity=quantity, idempotency_key=idempotency_key, peek=peek
+        )
+        stub: Any = entitlement_pb2_grpc.EntitlementServiceStub(self._channel)
+        return await self._answer(stub.CheckEntitlement(request, timeout=self._timeout_s))
+
+    async def batch_check(
+        self, claims: list[entitlement_pb2.CheckEntitlementRequest]
+    ) -> list[entitlement_pb2.CheckEntitlementResponse]:
+        """Ask several claims at once, each for itself; decisions in the order of the claims."""
+        request = entitlement_pb2.BatchCheckEntitlementsRequest(claims=claims)
+        stub: Any = entitlement_pb2_grpc.EntitlementServiceStub(self._channel)
+        answered = await self._answer(stub.BatchCheckEntitlements(request, timeout=self._timeout_s))
+        return list(answered.decisions)
+
+    async def apply_catalog(self, source: str, *, validate_only: bool = False) -> catalog_pb2.ApplyCatalogResponse:
+        """Take the text of a catalog file, whole or not at all."""
+        request = catalog_pb2.ApplyCatalogRequest(source=source, validate_only=validate_only)
+        stub: Any = catalog_pb2_grpc.CatalogServiceStub(self._channel)
+        return await self._answer(stub.ApplyCatalog(request, timeout=self._timeout_s))
+
+    async def create_customer(self, customer: str) -> customer_pb2.Customer:
+        """Create a customer."""
+        request = customer_pb2.CreateCustomerRequest(customer_id=customer)
+        stub: Any = customer_pb2_grpc.CustomerServiceStub(self._channel)
+        return await self._answer(stub.CreateCustomer(request, timeout=self._timeout_s))
+
+    async def create_subscription(self, customer: str, plan: str) -> subscription_pb2.Subscription:
+        """Put a customer on a plan's newest version."""
+        request = subscription_pb2.CreateSubscriptionRequest(parent=f"customers/{customer}", plan=f"plans/{plan}")
+        stub: Any = subscription_pb2_grpc.SubscriptionServiceStub(self._channel)
+        return await self._answer(stub.CreateSubscription(request, timeout=self._timeout_s))
+
+    async def usage(self, customer: str) -> usage_pb2.QueryUsageResponse:
+        """Sum what a customer used in its running billing period, as written down."""
+        request = usage_pb2.QueryUsageRequest(parent=f"customers/{customer}")
+        stub: Any = usage_pb2_grpc.UsageServiceStub(self._channel)
+        return await self._answer(stub.QueryUsage(request, timeout=self._timeout_s))
+
+    async def charges(self, customer: str) -> invoice_pb2.Invoice:
+        """Rate a customer's running billing period as it stands."""
+        request = invoice_pb2.PreviewInvoiceRequest(parent=f"customers/{customer}")
+        stub: Any = invoice_pb2_grpc.InvoiceServiceStub(self._channel)
+        return await self._answer(stub.PreviewInvoice(request, timeout=self._timeout_s))
+
+    async def _answer(self, call: Awaitable[Answer]) -> Answer:
+        try:
+            return await call
+        except aio.AioRpcError as error:
+            message, cause = _told(error)
+            if not cause and error.code() is StatusCode.UNAVAILABLE:
+                message = f"no gateway answers at {self._target}; start one with: tollkeeper dev"
+            raise GatewayError(error.code(), message, cause) from error
+
+
+def _told(error: aio.AioRpcError) -> tuple[str, str]:
+    """Read the message and the reason out of an error's details."""
+    info = ErrorInfo()
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            for detail in Status.FromString(value).details:
+                if detail.Unpack(info):
+                    return error.details() or info.reason, info.reason
+    return error.details() or error.code().name, ""

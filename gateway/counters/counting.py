@@ -1,0 +1,315 @@
+"""Counting over one connection: every claim has a number, so that asking again never counts twice.
+
+A claim whose reply was lost is sent again on the next connection, under its old number and only under the same line:
+the script then either counts it or says that this number was seen, and the stream tells which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from gateway.counters import consume, keys
+from gateway.counters.connection import Address, Connection, ReplyError
+from gateway.counters.deadlines import DeadlineWheel
+from gateway.counters.line import Line, ServerIdentity, identify
+from gateway.counters.reconnect import stay_connected
+from gateway.counters.usage import find
+from gateway.errors import StoreUnavailableError
+from gateway.telemetry import Event, log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.counters.consume import Answer, Order
+
+RESEND_S_MAX: Final = 5.0
+"""A claim is sent again no later than this after its first sending: the flusher keeps entries twice as long."""
+
+CHECK_EVERY_S: Final = 1.0
+"""How often the server is asked who it is."""
+
+UNAVAILABLE: Final = consume.Answer(b"UNAVAILABLE")
+"""The counters could not be asked, or what they did will not be known in time."""
+
+_SERVER_CHANGED: Final = ("READONLY", "LOADING", "MASTERDOWN", "MOVED", "CLUSTERDOWN")
+
+
+@dataclass(slots=True, eq=False)
+class _Ask:
+    """A claim on its way; `sent_on` is the connection that carries it."""
+
+    order: Order
+    reply: Callable[[Answer], None]
+    number: int
+    line: str = ""
+    gateway: str = ""
+    sent_on: Connection | None = None
+    first_sent_s: float = 0.0
+    answered: bool = False
+
+
+class Counters:
+    """The live numbers of all buckets on one Redis."""
+
+    def __init__(self, address: Address, *, timeout_ms: int) -> None:
+        self._address = address
+        self._timeout_s = timeout_ms / 1000
+        self._loop = asyncio.get_running_loop()
+        self._wheel: DeadlineWheel[_Ask] = DeadlineWheel(self._loop, self._expire)
+        self._connection: Connection | None = None
+        self._previous: tuple[ServerIdentity, int] | None = None
+        self._down = False
+        self._lines: list[str | None] = [None] * keys.BUCKETS
+        self._gateway = _draw_gateway()
+        self._registered: set[int] = set()
+        self._number = 0
+        self._pending: dict[int, _Ask] = {}
+        self._looking: set[asyncio.Task[None]] = set()
+        self._recheck = asyncio.Event()
+        self._first_try = asyncio.Event()
+        self._clock_ahead_ms = 0
+        self._life: asyncio.Task[None] | None = None
+
+    # a life in three words: start → consume … → stop
+
+    async def start(self) -> None:
+        """Connect; returns after the first try, whether it succeeded or not."""
+        self._life = asyncio.create_task(
+            stay_connected(self._address, self._serve, on_lost=self._recheck.set, on_down=self._went_down)
+        )
+        await self._first_try.wait()
+
+    async def stop(self) -> None:
+        """Let what is on its way come back, strike this gateway off, disconnect."""
+        until = self._loop.time() + self._timeout_s
+        while self._pending and self._connection is not None and self._loop.time() < until:
+            await asyncio.sleep(0.005)
+        for ask in list(self._pending.values()):
+            self._answer(ask, UNAVAILABLE)
+        if (connection := self._connection) is not None:
+            strike = (connection.call("HDEL", keys.head(bucket), self._gateway) for bucket in self._registered)
+            await asyncio.wait_for(asyncio.gather(*strike, return_exceptions=True), self._timeout_s)
+        self._wheel.stop()
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
+
+    @property
+    def serving(self) -> bool:
+        """Whether every bucket may be counted in now."""
+        return self._connection is not None and None not in self._lines
+
+    def now_ms(self) -> int:
+        """Tell the time as Redis's clock last showed it."""
+        return time.time_ns() // 1_000_000 + self._clock_ahead_ms
+
+    def tell_time(self, redis_now_ms: int) -> None:
+        """Learn how far Redis's clock is ahead of ours."""
+        self._clock_ahead_ms = redis_now_ms - time.time_ns() // 1_000_000
+
+    def check_lines(self) -> None:
+        """Look at the lines now: the next epoch may be open."""
+        self._recheck.set()
+
+    def consume(self, order: Order, reply: Callable[[Answer], None], deadline_s: float) -> None:
+        """Count one claim; `reply` gets the answer once, at the latest at `deadline_s` on the loop's clock.
+
+        The answer is UNAVAILABLE at once when Redis is known to be away or the bucket's line does not hold.
+        """
+        connection = self._connection
+        if self._down or (connection is not None and self._lines[order.bucket] is None):
+            reply(UNAVAILABLE)
+            return
+        self._number += 1
+        ask = _Ask(order, reply, self._number)
+        self._pending[ask.number] = ask
+        self._wheel.add(deadline_s, ask)
+        if connection is not None:
+            self._send(ask, connection)
+
+    # sending and hearing
+
+    def _send(self, ask: _Ask, connection: Connection, *, whole_script: bool = False) -> None:
+        line = self._lines[ask.order.bucket]
+        if line is None:
+            self._answer(ask, UNAVAILABLE)
+            return
+        ask.line, ask.gateway, ask.sent_on = line, self._gateway, connection
+        ask.first_sent_s = ask.first_sent_s or self._loop.time()
+        number = consume.PEEK if ask.order.peek else ask.number
+        packed = consume.command(ask.order, line, self._gateway, number, whole_script=whole_script)
+        connection.send(packed, lambda answer: self._heard(ask, answer))
+
+    def _send_anew(self, ask: _Ask, connection: Connection, *, whole_script: bool = False) -> None:
+        """Ask again what certainly was not counted: under a new number."""
+        self._pending.pop(ask.number, None)
+        self._number += 1
+        ask.number, ask.first_sent_s = self._number, 0.0
+        self._pending[ask.number] = ask
+        self._send(ask, connection, whole_script=whole_script)
+
+    def _heard(self, ask: _Ask, reply: object) -> None:
+        if ask.answered or isinstance(reply, StoreUnavailableError):
+            return  # answered by its deadline before; or lost with its connection: sent again or expired later
+        assert ask.sent_on is not None
+        if isinstance(reply, ReplyError):
+            self._refused(ask, ask.sent_on, str(reply))
+            return
+        answer = consume.read(reply)
+        match answer.kind:
+            case b"FENCED" | b"UNREGISTERED":  # precedes any write: asked again if the lines, looked at anew, hold
+                self._lines[ask.order.bucket] = None
+                ask.sent_on, ask.first_sent_s = None, 0.0
+                self._recheck.set()
+            case b"SEEN":
+                task = asyncio.ensure_future(self._look_up(ask, answer, ask.sent_on))
+                self._looking.add(task)
+                task.add_done_callback(self._looking.discard)
+            case _:
+                self._answer(ask, answer)
+
+    def _refused(self, ask: _Ask, connection: Connection, error: str) -> None:
+        """Take an error reply for what it says.
+
+        1. The script is forgotten: nothing was done, send it whole.
+        2. The server is not what it was: look who answers before anything else is asked of it.
+        3. Anything else (memory, a disk, a key that is not ours): this claim cannot be counted.
+        """
+        code = error.partition(" ")[0]
+        if code == "NOSCRIPT":
+            self._send_anew(ask, connection, whole_script=True)
+            return
+        log.warning(Event.COUNTING_REFUSED, error=error[:200])
+        if code in _SERVER_CHANGED:
+            connection.close()
+        self._answer(ask, UNAVAILABLE)
+
+    async def _look_up(self, ask: _Ask, answer: Answer, connection: Connection) -> None:
+        """Tell whether a number that is not above the last was counted: its event is in the stream, or it was not."""
+        order, event_id = ask.order, f"{ask.gateway}-{ask.number}"
+        if order.key is not None:
+            event_id = order.key.event_id
+        try:
+            found = order.event is not None and await find(connection, order.bucket, event_id, answer.now_ms)
+        except StoreUnavailableError:
+            return  # with the next connection
+        if ask.answered:
+            return
+        if found:
+            counted = consume.Answer(b"COUNTED", answer.now_ms, answer.used, answer.window_start_ms, event_id)
+            self._answer(ask, counted)
+        else:
+            self._send_anew(ask, connection)
+
+    def _answer(self, ask: _Ask, answer: Answer) -> None:
+        if not ask.answered:
+            ask.answered = True
+            self._pending.pop(ask.number, None)
+            ask.reply(answer)
+
+    def _expire(self, ask: _Ask) -> None:
+        self._answer(ask, UNAVAILABLE)
+
+    # connections and lines
+
+    async def _serve(self, connection: Connection) -> None:
+        await self._take_over(connection)
+        await self._read_lines(connection)
+        self._connection, self._down = connection, False
+        self._first_try.set()
+        self._send_waiting(connection)
+        try:
+            await self._watch(connection)
+        finally:
+            self._connection = None
+
+    async def _take_over(self, connection: Connection) -> None:
+        """End what an older connection may still have under way; without that, asking again could count twice."""
+        identity = await identify(connection)
+        number = await connection.call("CLIENT", "ID")
+        assert isinstance(number, int)
+        if self._previous is not None and self._previous[0].run_id == identity.run_id:
+            await connection.call("CLIENT", "KILL", "ID", self._previous[1])
+        self._previous = identity, number
+        await connection.call("SCRIPT", "LOAD", consume.SCRIPT)
+
+    async def _watch(self, connection: Connection) -> None:
+        """Until the connection is lost: see that it answers in time, and whether the lines still hold."""
+        checked_s = self._loop.time()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout_s / 4):
+                    await self._recheck.wait()
+            if connection.lost:
+                return
+            now_s = self._loop.time()
+            oldest = next((ask for ask in self._pending.values() if ask.sent_on is connection), None)
+            if oldest is not None and now_s - oldest.first_sent_s > self._timeout_s:
+                raise StoreUnavailableError(f"Redis left a claim unanswered for {self._timeout_s:g} s")
+            if self._recheck.is_set() or now_s - checked_s >= CHECK_EVERY_S:
+                self._recheck.clear()
+                checked_s = now_s
+                await self._read_lines(connection)
+                self._send_waiting(connection)
+
+    async def _read_lines(self, connection: Connection) -> None:
+        """Believe each bucket whose line names this very server; be registered there."""
+        try:
+            async with asyncio.timeout(max(1.0, self._timeout_s)):
+                identity = await identify(connection)
+                at = await connection.call("TIME")
+                heads = [connection.call("HMGET", keys.head(b), "line", self._gateway) for b in range(keys.BUCKETS)]
+                found = await asyncio.gather(*heads)
+                lines: list[str | None] = []
+                missing: set[int] = set()
+                for bucket, reply in enumerate(found):
+                    assert isinstance(reply, list)
+                    line = Line.parse(reply[0]) if reply[0] is not None else None
+                    holds = line is not None and line.replid == identity.replid
+                    lines.append(str(line) if holds else None)
+                    if holds and reply[1] is None:
+                        missing.add(bucket)
+                if missing & self._registered:  # struck off while we live: what we sent as that gateway stays unknown
+                    self._gateway, self._registered = _draw_gateway(), set()
+                    missing = {bucket for bucket, line in enumerate(lines) if line is not None}
+                await asyncio.gather(*(connection.call("HSETNX", keys.head(b), self._gateway, 0) for b in missing))
+        except TimeoutError as error:
+            raise StoreUnavailableError("Redis does not say who it is") from error
+        assert isinstance(at, list)
+        self.tell_time(int(at[0]) * 1000 + int(at[1]) // 1000)
+        self._registered |= missing
+        self._lines = lines
+
+    def _send_waiting(self, connection: Connection) -> None:
+        """Send what waits for this connection: first again what an older one carried, in order, then what is new."""
+        waiting = [ask for ask in self._pending.values() if ask.sent_on is not connection]
+        for ask in waiting:
+            if ask.sent_on is None:
+                continue
+            same = ask.line == self._lines[ask.order.bucket] and ask.gateway == self._gateway
+            if same and self._loop.time() - ask.first_sent_s < RESEND_S_MAX:
+                self._send(ask, connection)
+            else:
+                self._answer(ask, UNAVAILABLE)
+        for ask in waiting:
+            if ask.sent_on is None:
+                self._send_anew(ask, connection)
+
+    def _went_down(self, _: StoreUnavailableError) -> None:
+        """Redis was tried and is away: answer what was never sent, and whoever asks from now on, at once."""
+        self._connection, self._down = None, True
+        self._first_try.set()
+        for ask in list(self._pending.values()):
+            if ask.sent_on is None:
+                self._answer(ask, UNAVAILABLE)
+
+
+def _draw_gateway() -> str:
+    """Name this process, new at every start: 80 random bits."""
+    return base64.b32encode(os.urandom(10)).decode().lower()

@@ -1,0 +1,120 @@
+"""Entitlement documents as Redis holds them: fetched when first asked for, announced when replaced."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway.counters import keys
+from gateway.counters.connection import Address, Connection, ReplyError, pack
+from gateway.counters.reconnect import stay_connected
+from gateway.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Document = bytes | None | StoreUnavailableError
+    """The document's JSON, None when there is none, or why it could not be fetched."""
+
+
+class Documents:
+    """One connection that listens to `tollkeeper:changes` and fetches documents, each key once at a time."""
+
+    def __init__(
+        self, address: Address, *, on_change: Callable[[str], None], on_regained: Callable[[], None], timeout_ms: int
+    ) -> None:
+        """`on_change` gets the key of each replaced document; `on_regained` says that announcements were missed."""
+        self._address = address
+        self._on_change = on_change
+        self._on_regained = on_regained
+        self._timeout_s = timeout_ms / 1000
+        self._connection: Connection | None = None
+        self._fetching: dict[str, list[Callable[[Document], None]]] = {}
+        self._listening = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._first_try = asyncio.Event()
+        self._life: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect; returns after the first try, whether it succeeded or not."""
+        self._life = asyncio.create_task(
+            stay_connected(
+                self._address,
+                self._serve,
+                on_push=self._pushed,
+                on_lost=self._lost.set,
+                on_down=lambda _: self._first_try.set(),
+            )
+        )
+        await self._first_try.wait()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
+
+    @property
+    def connected(self) -> bool:
+        """Whether documents can be fetched and announcements arrive."""
+        return self._connection is not None
+
+    def fetch(self, key: str, reply: Callable[[Document], None]) -> None:
+        """Fetch one document; whoever asks for the same key meanwhile shares the answer."""
+        if key in self._fetching:
+            self._fetching[key].append(reply)
+            return
+        if self._connection is None:
+            reply(StoreUnavailableError("Redis is away"))
+            return
+        self._fetching[key] = [reply]
+        self._connection.send(pack("GET", key), lambda answer: self._fetched(key, answer))
+
+    def _fetched(self, key: str, answer: object) -> None:
+        document: Document
+        if isinstance(answer, bytes) or answer is None:
+            document = answer
+        elif isinstance(answer, StoreUnavailableError):
+            document = answer
+        else:
+            assert isinstance(answer, ReplyError)
+            document = StoreUnavailableError(f"Redis refused to hand out {key}: {answer}")
+        for reply in self._fetching.pop(key):
+            reply(document)
+
+    async def _serve(self, connection: Connection) -> None:
+        self._lost.clear()
+        self._listening.clear()
+        connection.subscribe(keys.CHANGES)
+        try:
+            async with asyncio.timeout(self._timeout_s * 4):
+                await self._listening.wait()
+        except TimeoutError as error:
+            raise StoreUnavailableError(f"Redis does not confirm the subscription to {keys.CHANGES}") from error
+        self._connection = connection
+        self._on_regained()
+        self._first_try.set()
+        try:
+            await self._stay(connection)
+        finally:
+            self._connection = None
+
+    async def _stay(self, connection: Connection) -> None:
+        """Return when the connection is lost; find out when it is silent."""
+        while not connection.lost:
+            try:
+                async with asyncio.timeout(1):
+                    await self._lost.wait()
+            except TimeoutError:
+                try:
+                    async with asyncio.timeout(self._timeout_s * 4):
+                        await connection.call("PING")
+                except TimeoutError as error:
+                    raise StoreUnavailableError("Redis does not answer a PING") from error
+
+    def _pushed(self, message: list[bytes]) -> None:
+        kind = message[0]
+        if kind == b"subscribe":
+            self._listening.set()
+        elif kind == b"message":
+            self._on_change(message[2].decode())

@@ -1,0 +1,46 @@
+"""How keys are named in Redis: everything of one customer's bucket under one hash tag, so that one script reaches it."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+BUCKETS: Final = 64
+"""Fixed when a deployment is born: a customer's bucket is a hash of its root modulo this."""
+
+CHANGES: Final = "tollkeeper:changes"
+"""The channel on which the name of every replaced document is announced."""
+
+LINE_CHANGED: Final = "line"
+"""What is announced there when the next epoch opens."""
+
+
+def bucket_of(root: str) -> int:
+    """Place a customer by the root of its hierarchy, so that a team and its organisation share a bucket."""
+    return zlib.crc32(root.encode()) % BUCKETS
+
+
+def tag(bucket: int) -> str:
+    """Name a bucket as it stands in Postgres and in keys: live mode, then the number."""
+    return f"l{bucket}"
+
+
+def head(bucket: int) -> str:
+    """``{l17}:head``"""
+    return f"{{{tag(bucket)}}}:head"
+
+
+def use(bucket: int, customer: str) -> str:
+    """``{l17}:use:<customer>``"""
+    return f"{{{tag(bucket)}}}:use:{customer}"
+
+
+def usage(bucket: int) -> str:
+    """``{l17}:usage``"""
+    return f"{{{tag(bucket)}}}:usage"
+
+
+def idempotency(bucket: int, customer: str, digest: str) -> str:
+    """``{l17}:idem:<customer>:<digest>``"""
+    return f"{{{tag(bucket)}}}:idem:{customer}:{digest}"
+

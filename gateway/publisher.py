@@ -1,0 +1,179 @@
+"""How what is true in Postgres reaches every gateway: changed documents are built anew, replaced in Redis, announced."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from billing_core.entitlements import Limit, MeteredFeature, Overage, Setting, Switch
+from billing_core.periods import milliseconds_of
+from gateway.catalog_file import parse_catalog
+from gateway.counters.publish import publish
+from gateway.counters.reconnect import stay_connected
+from gateway.entitlements import (
+    Boolean,
+    Config,
+    Counted,
+    CustomerDocument,
+    Missing,
+    PlanDocument,
+    customer_document,
+    plan_document,
+)
+from gateway.errors import StoreUnavailableError
+from gateway.records import catalogs, customers, publications
+from gateway.telemetry import Event, log
+
+if TYPE_CHECKING:
+    from billing_core.catalog import Catalog
+    from billing_core.entitlements import Entitlement, Feature
+    from gateway.counters.connection import Address, Connection
+    from gateway.records.database import Connection as Transaction
+    from gateway.records.database import Database
+
+BATCH: Final = 500
+LOOK_EVERY_S: Final = 0.2
+"""A change that another office wrote is seen this soon; our own are published at once."""
+
+
+class Publisher:
+    """Runs behind everything that changes what customers may do."""
+
+    def __init__(self, database: Database, address: Address) -> None:
+        self._database = database
+        self._address = address
+        self._connection: Connection | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._life: asyncio.Task[None] | None = None
+
+    # start → publish → stop
+
+    async def start(self) -> None:
+        """Begin to publish what waits, and what will."""
+        self._life = asyncio.create_task(stay_connected(self._address, self._serve))
+
+    async def stop(self) -> None:
+        """Stop; what waits stays written down."""
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
+
+    async def publish_waiting(self) -> int:
+        """Publish every document that waits; returns how many. 0 while Redis is away: they wait on."""
+        published = 0
+        async with self._one_at_a_time:
+            while self._connection is not None:
+                count = await self._publish_batch(self._connection)
+                published += count
+                if count < BATCH:
+                    break
+        return published
+
+    async def _serve(self, connection: Connection) -> None:
+        self._connection = connection
+        try:
+            while not connection.lost:
+                try:
+                    await self.publish_waiting()
+                except StoreUnavailableError as error:
+                    if not connection.lost:  # then it is Postgres that is away
+                        log.warning(Event.PUBLISH_FAILED, error=str(error))
+                        await asyncio.sleep(1)
+                await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            self._connection = None
+
+    async def _publish_batch(self, connection: Connection) -> int:
+        async with self._database.transaction() as transaction:
+            waiting = await publications.waiting(transaction, BATCH)
+            for customer in {one.customer for one in waiting if one.customer is not None}:
+                document = await _customer(transaction, customer)
+                name = customer_document(customer)
+                await publish(connection, name, document.version, msgspec.json.encode(document))
+            for plan, version in {(one.plan, one.version) for one in waiting if one.plan is not None}:
+                assert version is not None
+                content = await _plan(transaction, plan, version)
+                name = plan_document(plan, version)
+                await publish(connection, name, content.version, msgspec.json.encode(content))
+            await publications.done(transaction, [one.number for one in waiting])
+        return len(waiting)
+
+
+async def _customer(transaction: Transaction, customer: str) -> CustomerDocument:
+    row = await customers.read(transaction, customer)
+    document = CustomerDocument(row.document_version, row.customer, row.root, row.bucket)
+    if (subscription := row.subscription) is None:
+        return document
+    return msgspec.structs.replace(
+        document,
+        plan=subscription.plan,
+        plan_version=subscription.plan_version,
+        anchor_ms=milliseconds_of(subscription.anchor),
+    )
+
+
+async def _plan(transaction: Transaction, plan: str, version: int) -> PlanDocument:
+    stored = await catalogs.plan_version(transaction, plan, version)
+    assert stored is not None, f"plan {plan} version {version} is to be published and does not exist"
+    sold, in_force = parse_catalog(stored.definition), parse_catalog(stored.catalog_source)
+    return document_of(sold, plan, version, in_force, stored.catalog_version)
+
+
+def document_of(sold: Catalog, plan: str, version: int, in_force: Catalog, catalog_version: int) -> PlanDocument:
+    """Say of every feature of the product what this version of the plan gives, and which plans would give more.
+
+    What the plan gives is as it was `sold`; which features there are and what other plans give is as it is `in_force`.
+    """
+    mine = sold.plans[plan].entitlements
+    features: dict[str, Boolean | Config | Counted | Missing] = {}
+    for name, feature in (dict(in_force.features) | dict(sold.features)).items():
+        given = mine.get(name)
+        upgrades = tuple(
+            other.name
+            for other in in_force.plans.values()
+            if other.name != plan and gives_more(other.entitlements.get(name), given)
+        )
+        features[name] = _feature(feature, given, upgrades)
+    return PlanDocument(catalog_version, plan, version, sold.plans[plan].billing_interval, features)
+
+
+def gives_more(theirs: Entitlement | None, mine: Entitlement | None) -> bool:
+    """Tell whether moving from `mine` to `theirs` would grant more of a feature; ceilings of unlike windows do not compare.
+
+    1. They do not have it. 2. I do not have it: anything but an off switch is more. 3. A switch. 4. A limit: unlimited,
+    then overage, then the higher ceiling.
+    """
+    match theirs, mine:
+        case None, _:
+            return False
+        case Switch(on=on), None:
+            return on
+        case _, None:
+            return True
+        case Switch(on=on), Switch(on=already):
+            return on and not already
+        case Limit() as their, Limit() as my if my.ceiling is not None:
+            if their.ceiling is None:
+                return True
+            if (their.overage is Overage.ALLOW) != (my.overage is Overage.ALLOW):
+                return their.overage is Overage.ALLOW
+            return their.window is my.window and their.ceiling > my.ceiling
+        case _:
+            return False
+
+
+def _feature(
+    feature: Feature, given: Entitlement | None, upgrades: tuple[str, ...]
+) -> Boolean | Config | Counted | Missing:
+    match given:
+        case None:
+            return Missing(upgrades)
+        case Switch(on=on):
+            return Boolean(on, upgrades)
+        case Setting(json_text=text):
+            return Config(msgspec.Raw(text.encode()))
+        case Limit(ceiling=ceiling, window=window, overage=overage):
+            meter = feature.meter if isinstance(feature, MeteredFeature) else None
+            return Counted(window, meter, ceiling, overage is Overage.ALLOW, upgrades)

@@ -1,0 +1,137 @@
+"""Every method of the public API: what is asked, of whom, and what is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from billing_core.periods import milliseconds_of
+from gateway.catalog_file import parse_catalog, write_catalog
+from gateway.counters.keys import bucket_of
+from gateway.decision import identifier_violations
+from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError
+from gateway.invoicing import period_usage, preview
+from gateway.records import catalogs, customers
+from gateway.rpc import convert
+from gateway.v1 import catalog_pb2, customer_pb2, entitlement_pb2, invoice_pb2, subscription_pb2, usage_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from google.protobuf.message import Message
+
+    from gateway.checker import Checker
+    from gateway.decision import Claim, Decision
+    from gateway.publisher import Publisher
+    from gateway.records.database import Database
+
+    Method = tuple[type[Message], Callable[[Message, float], Awaitable[Message]]]
+    """The request's type, and what answers it by a deadline on the loop's clock."""
+
+
+class Entitlements:
+    """gateway.v1.EntitlementService"""
+
+    def __init__(self, checker: Checker) -> None:
+        self._checker = checker
+
+    async def check(
+        self, request: entitlement_pb2.CheckEntitlementRequest, deadline_s: float
+    ) -> entitlement_pb2.CheckEntitlementResponse:
+        """Decide one claim."""
+        return convert.response_of(await self._decided(convert.claim_of(request), deadline_s))
+
+    async def batch_check(
+        self, request: entitlement_pb2.BatchCheckEntitlementsRequest, deadline_s: float
+    ) -> entitlement_pb2.BatchCheckEntitlementsResponse:
+        """Decide every claim for itself; all of them leave for Redis in one write."""
+        claims = convert.claims_of(request)
+        decided = await asyncio.gather(*(self._decided(claim, deadline_s) for claim in claims))
+        return entitlement_pb2.BatchCheckEntitlementsResponse(decisions=map(convert.response_of, decided))
+
+    def _decided(self, claim: Claim, deadline_s: float) -> asyncio.Future[Decision]:
+        future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+
+        def reply(answer: Decision | IdempotencyKeyReusedError) -> None:
+            if future.done():  # the caller has gone; what was counted stays counted
+                return
+            if isinstance(answer, IdempotencyKeyReusedError):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+        self._checker.submit(claim, reply, deadline_s)
+        return future
+
+
+class Plane:
+    """The services that say what is sold, to whom, and what it has cost so far."""
+
+    def __init__(self, database: Database, publisher: Publisher) -> None:
+        self._database = database
+        self._publisher = publisher
+
+    async def apply_catalog(
+        self, request: catalog_pb2.ApplyCatalogRequest, _: float
+    ) -> catalog_pb2.ApplyCatalogResponse:
+        """Take a catalog whole or not at all; what it changes is published when this returns."""
+        catalog = parse_catalog(request.source)
+        definitions = {plan: write_catalog(catalog.narrowed_to(plan)) for plan in catalog.plans}
+        async with self._database.transaction() as connection:
+            applied = await catalogs.apply(
+                connection, catalog.product, request.source, definitions, validate_only=request.validate_only
+            )
+        await self._publisher.publish_waiting()
+        return convert.applied_of(catalog.product, applied)
+
+    async def create_customer(
+        self, request: customer_pb2.CreateCustomerRequest, _: float
+    ) -> customer_pb2.Customer:
+        """Create a customer that is its own root."""
+        customer = request.customer_id
+        if wrong := identifier_violations("customer_id", customer):
+            raise InvalidRequestError(*wrong)
+        async with self._database.transaction() as connection:
+            created_at = await customers.add(connection, customer, bucket_of(customer))
+        await self._publisher.publish_waiting()
+        return customer_pb2.Customer(name=f"customers/{customer}", created_at_ms=milliseconds_of(created_at))
+
+    async def create_subscription(
+        self, request: subscription_pb2.CreateSubscriptionRequest, _: float
+    ) -> subscription_pb2.Subscription:
+        """Put a customer on a plan's newest version."""
+        customer = convert.identifier_of("parent", "customers", request.parent)
+        plan = convert.identifier_of("plan", "plans", request.plan)
+        async with self._database.transaction() as connection:
+            subscription = await customers.subscribe(connection, customer, plan)
+        await self._publisher.publish_waiting()
+        return convert.subscription_of(customer, subscription)
+
+    async def query_usage(self, request: usage_pb2.QueryUsageRequest, _: float) -> usage_pb2.QueryUsageResponse:
+        """Sum a customer's usage of the running billing period."""
+        customer = convert.identifier_of("parent", "customers", request.parent)
+        return convert.usage_of(await period_usage(self._database, customer, datetime.now(UTC)))
+
+    async def preview_invoice(self, request: invoice_pb2.PreviewInvoiceRequest, _: float) -> invoice_pb2.Invoice:
+        """Rate a customer's running billing period."""
+        customer = convert.identifier_of("parent", "customers", request.parent)
+        return convert.invoice_of(await preview(self._database, customer, datetime.now(UTC)))
+
+
+def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Method]]:
+    """List each service's methods: the only table of what this door answers."""
+    table = {
+        "gateway.v1.EntitlementService": {
+            "CheckEntitlement": (entitlement_pb2.CheckEntitlementRequest, entitlements.check),
+            "BatchCheckEntitlements": (entitlement_pb2.BatchCheckEntitlementsRequest, entitlements.batch_check),
+        },
+        "gateway.v1.CatalogService": {"ApplyCatalog": (catalog_pb2.ApplyCatalogRequest, plane.apply_catalog)},
+        "gateway.v1.CustomerService": {"CreateCustomer": (customer_pb2.CreateCustomerRequest, plane.create_customer)},
+        "gateway.v1.SubscriptionService": {
+            "CreateSubscription": (subscription_pb2.CreateSubscriptionRequest, plane.create_subscription)
+        },
+        "gateway.v1.UsageService": {"QueryUsage": (usage_pb2.QueryUsageRequest, plane.query_usage)},
+        "gateway.v1.InvoiceService": {"PreviewInvoice": (invoice_pb2.PreviewInvoiceRequest, plane.preview_invoice)},
+    }
+    return table  # type: ignore[return-value] # each function takes just the message type beside it

@@ -1,0 +1,52 @@
+"""The one vocabulary of log events; none is written per check."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+
+class Event(StrEnum):
+    """What can happen behind a caller's back; the fields that come with each stand beside it."""
+
+    OFFICE_STARTED = "office.started"  # listen: addresses
+    OFFICE_STOPPED = "office.stopped"
+    REDIS_LOST = "redis.lost"  # error
+    POSTGRES_LOST = "postgres.lost"  # error
+    COUNTING_REFUSED = "counting.refused"  # error: what Redis answered to a claim
+    EPOCH_OPENED = "epoch.opened"  # epoch
+    EPOCH_CLOSED = "epoch.closed"  # why: no metered claim is admitted until it is mended
+    ENTRY_QUARANTINED = "entry.quarantined"  # bucket, stream_id, why
+    FLUSH_FAILED = "flush.failed"  # error
+    PUBLISH_FAILED = "publish.failed"  # error
+    DOCUMENT_REFUSED = "document.refused"  # key, error: an entitlement document that cannot be read
+    UNEXPECTED = "unexpected"  # reference: what the caller was told; exception
+
+
+def configure(*, quiet: bool = False) -> None:
+    """Write events to standard error, one line each, for people at a terminal and as JSON elsewhere.
+
+    `quiet` leaves out what only says that all is well.
+    """
+    tty = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,  # without local variables: they hold addresses and passwords
+            structlog.dev.ConsoleRenderer() if tty else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+log: FilteringBoundLogger = structlog.get_logger()
