@@ -130,7 +130,8 @@ class Limit:
             rule = f"a whole number from 0 to {CEILING_MAX}, or unlimited"
             raise InvalidValueError("limit", self.ceiling, "is not a ceiling", rule)
         if self.ceiling is None and self.thresholds:
-            raise InvalidValueError("thresholds", None, "is the ceiling here", "no thresholds where there is no limit")
+            rule = "no thresholds where the limit is unlimited"
+            raise InvalidValueError("thresholds[0]", self.thresholds[0], "is a percentage of nothing", rule)
         below = 0
         for index, threshold in enumerate(self.thresholds):
             field = f"thresholds[{index}]"

@@ -1,6 +1,7 @@
 """What billing refuses: one tree, whose messages name the field, the value and what was expected."""
 
 from decimal import Decimal
+from enum import Enum
 
 SHOWN_CHARACTERS_MAX = 64
 SHOWN_BITS_MAX = 256
@@ -33,17 +34,16 @@ class CurrencyMismatchError(BillingError):
 def shown(value: object) -> str:
     """Say a value as an error may echo it: short, printable ASCII, and never costly to write."""
     match value:
-        case bool() | None:
-            return str(value)
+        case None:
+            text = "null"
         case int() if value.bit_length() > SHOWN_BITS_MAX:
-            return f"a whole number of {value.bit_length()} bits"
+            text = f"a whole number of {value.bit_length()} bits"
         case int() | Decimal():
-            return _shortened(str(value))
+            text = str(value)
         case str():
-            return _shortened(ascii(value))
+            text = ascii(value)
+        case Enum():
+            text = ascii(value.value)
         case _:
-            return f"a value of type {type(value).__name__}"
-
-
-def _shortened(text: str) -> str:
+            text = f"a value of type {type(value).__name__}"
     return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[: SHOWN_CHARACTERS_MAX - 1]}…"

@@ -27,7 +27,7 @@ def check_text(field: str, value: object) -> None:
 def check_type(field: str, value: object, wanted: type) -> None:
     """Refuse a value of another type, also where it only looks alike: True is no number."""
     if type(value) is not wanted:
-        raise InvalidValueError(field, value, "has the wrong type", f"a {wanted.__name__}")
+        raise InvalidValueError(field, value, "has the wrong type", wanted.__name__)
 
 
 def one_of(names: Iterable[str]) -> str:

@@ -56,7 +56,7 @@ class RatingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a bill: what, how much of it, and its rounded amount; a fee has no meter."""
+    """One row of a rating: what, how much of it, and its rounded amount; a fee has no meter."""
 
     meter: str | None
     description: str
@@ -79,7 +79,8 @@ def rate(request: RatingRequest) -> Rating:
     """Measure → price → round → add up.
 
     In this order because tiers price what a whole period used, and not single uses; because a line is rounded once,
-    after all of its arithmetic; and because a bill must add up as it is printed: the total is the sum of rounded lines.
+    after all of its arithmetic; and because an invoice must add up as it is printed: its total is the sum of rounded
+    lines.
     """
     measured = {price.meter: Decimal(0) for price in request.prices}
     for usage in request.usage:

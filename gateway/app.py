@@ -49,9 +49,7 @@ def run(main: Coroutine[None, None, Result], *, quiet: bool = False) -> Result:
 
 
 @contextlib.asynccontextmanager
-async def office(
-    settings: Settings, redis_url: str, postgres_url: str, listen: Sequence[str]
-) -> AsyncIterator[Office]:
+async def office(settings: Settings, redis_url: str, postgres_url: str, listen: Sequence[str]) -> AsyncIterator[Office]:
     """Everything that one process needs to decide, to write down and to publish.
 
     Raises PreconditionError when the database lacks a migration, StoreUnavailableError when Postgres does not answer.

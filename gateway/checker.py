@@ -71,13 +71,13 @@ class Checker:
             case Limit() as limit:
                 self._count(found, limit, claim, reply, deadline_s, tries)
 
-    def _count(
-        self, who: Subscriber, limit: Limit, claim: Claim, reply: Reply, deadline_s: float, tries: int
-    ) -> None:
+    def _count(self, who: Subscriber, limit: Limit, claim: Claim, reply: Reply, deadline_s: float, tries: int) -> None:
         length_ms = COMPUTED_MS.get(limit.window)
         if length_ms is None:
             interval = who.plan.billing_interval
-            start_ms, end_ms = self._calendar.span(limit.window, self._counters.now_ms(), who.anchor_ms, interval)
+            start_ms, end_ms = self._calendar.span(
+                limit.window, self._counters.standing.now_ms(), who.anchor_ms, interval
+            )
         else:
             start_ms, end_ms = 0, length_ms
         event = None
@@ -103,7 +103,7 @@ class Checker:
                     self._entitlements.forget(customer_document(claim.customer))
                     self.submit(claim, reply, deadline_s, tries - 1)
                 case b"WRONG_WINDOW" if tries:  # our clock is not Redis's
-                    self._counters.tell_time(answer.now_ms)
+                    self._counters.standing.tell_time(answer.now_ms)
                     self.submit(claim, reply, deadline_s, tries - 1)
                 case b"KEY_REUSED":
                     reply(IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode, aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.errors import TollkeeperError
 from gateway.v1 import (
@@ -129,6 +130,12 @@ class Gateway:
         request = invoice_pb2.PreviewInvoiceRequest(parent=f"customers/{customer}")
         stub: Any = invoice_pb2_grpc.InvoiceServiceStub(self._channel)
         return await self._answer(stub.PreviewInvoice(request, timeout=self._timeout_s))
+
+    async def serving(self) -> bool:
+        """Ask whether the gateway takes calls; false while it stops."""
+        stub: Any = health_pb2_grpc.HealthStub(self._channel)
+        answered = await self._answer(stub.Check(health_pb2.HealthCheckRequest(), timeout=self._timeout_s))
+        return bool(answered.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def _answer(self, call: Awaitable[Answer]) -> Answer:
         try:

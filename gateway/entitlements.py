@@ -30,12 +30,12 @@ UNKNOWN_MAX: Final = 10_000
 
 
 def customer_document(customer: str) -> str:
-    """``doc:l:<customer>``"""
+    """``doc:l:<customer>``."""
     return f"doc:l:{customer}"
 
 
 def plan_document(plan: str, version: int) -> str:
-    """``plan:<plan>:<version>``"""
+    """``plan:<plan>:<version>``."""
     return f"plan:{plan}:{version}"
 
 

@@ -1,4 +1,4 @@
-"""What was counted is written down: entries of each bucket's stream become rows, totals and a watermark in one commit."""
+"""What was counted is written down: a bucket's entries become rows, totals and a watermark in one commit."""
 
 from __future__ import annotations
 
@@ -98,9 +98,7 @@ class Flusher:
         await self._trim(connection, marks)
         return more
 
-    async def _write(
-        self, bucket: int, mark: StreamId, entries: list[UsageEvent | usage.UnreadableEntry]
-    ) -> None:
+    async def _write(self, bucket: int, mark: StreamId, entries: list[UsageEvent | usage.UnreadableEntry]) -> None:
         """Rows, totals, quarantine and watermark in one transaction; nothing when another flusher was faster."""
         name = keys.tag(bucket)
         events = [_row(entry) for entry in entries if isinstance(entry, UsageEvent)]
@@ -121,7 +119,7 @@ class Flusher:
         """Drop committed entries once they are old enough, in those buckets that may hold any."""
         time = await connection.call("TIME")
         assert isinstance(time, list)
-        now_ms = int(time[0]) * 1000
+        now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
         for bucket in list(self._untrimmed):
             if marks[bucket].ms < now_ms - usage.LOOK_BACK_MS:
                 await usage.trim(connection, bucket, marks[bucket], now_ms)

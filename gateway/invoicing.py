@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from billing_core.periods import anchored_period
@@ -55,8 +56,10 @@ async def preview(database: Database, customer: str, at: datetime) -> Preview:
         plan: Plan = catalog.plans[subscription.plan]
         quantities = await _quantities(connection, customer, catalog, period)
         priced = {price.meter for price in plan.prices}
-        used = tuple(Usage(meter, quantity) for meter, quantity in quantities.items() if meter in priced)
-        return Preview(subscription, period, rate(RatingRequest(catalog.currency, period, plan.prices, plan.fees, used)))
+        used = tuple(Usage(meter, Decimal(quantity)) for meter, quantity in quantities.items() if meter in priced)
+        return Preview(
+            subscription, period, rate(RatingRequest(catalog.currency, period, plan.prices, plan.fees, used))
+        )
 
 
 async def _billed(connection: Connection, customer: str, at: datetime) -> tuple[Subscription, Catalog, Period]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -56,7 +55,8 @@ def judge(
 
     1. Both stores are new: the first epoch. 2. A bucket has lost its line. 3. A line is not ours: another deployment,
     or another time. 4. A stream ends before what was already written down. 5. All is there, on this very Redis, in the
-    running epoch. 6. All is there on a Redis that started anew: the next epoch, or again the one that was never opened everywhere.
+    running epoch. 6. All is there on a Redis that started anew: the next epoch, or again the one that was not opened
+    everywhere.
     """
     new = not any(lines) and not any(last.ms for last in last_ids)
     if new and deployment.epoch == 0 and not any(mark.ms for mark in watermarks):
@@ -66,7 +66,8 @@ def judge(
             return Closed(f"bucket {keys.tag(bucket)} has lost its line: Redis lost data, or is another Redis")
         epochs = {deployment.epoch} if deployment.opened else {deployment.epoch, deployment.epoch - 1}
         if line.deployment != deployment.id or line.epoch not in epochs:
-            return Closed(f"bucket {keys.tag(bucket)} holds {line}, Postgres epoch {deployment.epoch} of {deployment.id}")
+            ours = f"epoch {deployment.epoch} of {deployment.id}"
+            return Closed(f"bucket {keys.tag(bucket)} holds {line}; Postgres is at {ours}")
     for bucket, (last, mark) in enumerate(zip(last_ids, watermarks, strict=True)):
         if last < mark:
             return Closed(f"the stream of bucket {keys.tag(bucket)} ends at {last}, but {mark} is written down already")
@@ -118,7 +119,7 @@ class Keeper:
         identity = await identify(connection)
         async with self._database.transaction() as transaction:
             await records.lock(transaction)
-            deployment = await records.read(transaction, secrets.token_hex(4))
+            deployment = await records.read_or_create(transaction)
             marks = await written.watermarks(transaction)
         held = await asyncio.gather(
             *(connection.call("HGET", keys.head(bucket), "line") for bucket in range(keys.BUCKETS))
@@ -144,12 +145,12 @@ class Keeper:
         """
         async with self._database.transaction() as transaction:
             await records.lock(transaction)
-            if await records.read(transaction, line.deployment) != seen:
+            if await records.read_or_create(transaction) != seen:
                 return
             await records.decide_epoch(transaction, line.epoch, line.replid)
         async with self._database.transaction() as transaction:
             await records.lock(transaction)
-            decided = await records.read(transaction, line.deployment)
+            decided = await records.read_or_create(transaction)
             if (decided.epoch, decided.replid, decided.opened) != (line.epoch, line.replid, False):
                 return
             await asyncio.gather(

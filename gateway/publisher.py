@@ -1,4 +1,4 @@
-"""How what is true in Postgres reaches every gateway: changed documents are built anew, replaced in Redis, announced."""
+"""How what is true in Postgres reaches every gateway: changed documents are built, replaced in Redis, announced."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from billing_core.entitlements import Limit, MeteredFeature, Overage, Setting, Switch
 from billing_core.periods import milliseconds_of
 from gateway.catalog_file import parse_catalog
-from gateway.counters.publish import publish
+from gateway.counters.publish import mark_published, publish, published_by
 from gateway.counters.reconnect import stay_connected
 from gateway.entitlements import (
     Boolean,
@@ -24,6 +24,7 @@ from gateway.entitlements import (
 )
 from gateway.errors import StoreUnavailableError
 from gateway.records import catalogs, customers, publications
+from gateway.records import deployment as deployments
 from gateway.telemetry import Event, log
 
 if TYPE_CHECKING:
@@ -46,13 +47,18 @@ class Publisher:
         self._address = address
         self._connection: Connection | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._first_try = asyncio.Event()
+        self._deployment = ""
         self._life: asyncio.Task[None] | None = None
 
     # start → publish → stop
 
     async def start(self) -> None:
-        """Begin to publish what waits, and what will."""
-        self._life = asyncio.create_task(stay_connected(self._address, self._serve))
+        """Begin to publish what waits, and what will; returns when the first of it is done, or Redis is away."""
+        self._life = asyncio.create_task(
+            stay_connected(self._address, self._serve, on_down=lambda _: self._first_try.set())
+        )
+        await self._first_try.wait()
 
     async def stop(self) -> None:
         """Stop; what waits stays written down."""
@@ -76,14 +82,33 @@ class Publisher:
         try:
             while not connection.lost:
                 try:
+                    await self._complete(connection)
                     await self.publish_waiting()
                 except StoreUnavailableError as error:
-                    if not connection.lost:  # then it is Postgres that is away
+                    if not connection.lost:  # then it is Postgres that is away, or this Redis is somebody else's
                         log.warning(Event.PUBLISH_FAILED, error=str(error))
                         await asyncio.sleep(1)
+                self._first_try.set()
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
             self._connection = None
+
+    async def _complete(self, connection: Connection) -> None:
+        """See that Redis has every document: one that lost them, or never had them, gets all of them again."""
+        holder = await published_by(connection)
+        if holder is not None and holder == self._deployment:
+            return
+        async with self._database.transaction() as transaction:
+            self._deployment = (await deployments.read_or_create(transaction)).id
+            if holder is None:
+                await publications.all_again(transaction)
+        if holder is None:
+            await self.publish_waiting()
+            await mark_published(connection, self._deployment)
+        elif holder != self._deployment:
+            raise StoreUnavailableError(
+                f"this Redis holds the documents of deployment {holder}, not {self._deployment}"
+            )
 
     async def _publish_batch(self, connection: Connection) -> int:
         async with self._database.transaction() as transaction:
@@ -140,26 +165,21 @@ def document_of(sold: Catalog, plan: str, version: int, in_force: Catalog, catal
 
 
 def gives_more(theirs: Entitlement | None, mine: Entitlement | None) -> bool:
-    """Tell whether moving from `mine` to `theirs` would grant more of a feature; ceilings of unlike windows do not compare.
+    """Tell whether moving from `mine` to `theirs` would grant more of a feature.
 
-    1. They do not have it. 2. I do not have it: anything but an off switch is more. 3. A switch. 4. A limit: unlimited,
-    then overage, then the higher ceiling.
+    1. A switch that would be on. 2. Anything else that I do not have. 3. A limit: unlimited, then overage, then the
+    higher ceiling; ceilings of unlike windows do not compare.
     """
     match theirs, mine:
-        case None, _:
-            return False
-        case Switch(on=on), None:
+        case Switch(on=on), None | Switch(on=False):
             return on
-        case _, None:
+        case Setting() | Limit(), None:
             return True
-        case Switch(on=on), Switch(on=already):
-            return on and not already
-        case Limit() as their, Limit() as my if my.ceiling is not None:
-            if their.ceiling is None:
-                return True
-            if (their.overage is Overage.ALLOW) != (my.overage is Overage.ALLOW):
-                return their.overage is Overage.ALLOW
-            return their.window is my.window and their.ceiling > my.ceiling
+        case Limit(ceiling=None), Limit(ceiling=ceiling):
+            return ceiling is not None
+        case Limit(ceiling=int(their)), Limit(ceiling=int(my)):
+            more = (theirs.overage is Overage.ALLOW) - (mine.overage is Overage.ALLOW)
+            return more > 0 or (more == 0 and theirs.window is mine.window and their > my)
         case _:
             return False
 

@@ -27,7 +27,7 @@ def checked_tiers(tiers: Iterable[Tier]) -> tuple[Tier, ...]:
     """Take tiers that rise without a gap, of which the last and only the last has no upper bound."""
     checked = tuple(tiers)
     if not checked:
-        raise InvalidValueError("tiers", checked, "is empty", "at least one tier, the last with up_to null")
+        raise InvalidValueError("tiers", 0, "tiers are given", "at least one, the last with up_to null")
     below = Decimal(0)
     for index, tier in enumerate(checked):
         if type(tier) is not Tier:

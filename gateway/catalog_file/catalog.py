@@ -84,11 +84,14 @@ def _read_feature(name: str, place: Place, meters: Collection[str]) -> Feature |
 
 def _read_plan(name: str, place: Place, meters: Collection[str], features: Mapping[str, Feature | None]) -> Plan | None:
     def plan() -> Plan:
+        stated = place["billing_interval"].glimpse()
         return Plan(
             name,
             place["display_name"].text(default=name),
             place["billing_interval"].member(BILLING_INTERVALS),
-            read_fees(place["fees"]),
+            read_fees(
+                place["fees"], [every for every in BILLING_INTERVALS if every.value == stated] or BILLING_INTERVALS
+            ),
             read_prices(place["prices"], meters),
             _entitlements(place["entitlements"], features),
         )

@@ -88,7 +88,7 @@ _Event = Scalar | Refused | _Begin | _End | _Flaw
 def read_document(text: str, findings: Findings) -> Node:
     """Read YAML or JSON; what can be skipped is reported, what makes the rest unreadable raises CatalogError."""
     text = text.removeprefix("\ufeff")
-    if len(text) > BYTES_MAX or len(text.encode("utf-8", "surrogatepass")) > BYTES_MAX:
+    if len(text.encode("utf-8", "surrogatepass")) > BYTES_MAX:
         raise CatalogError([Problem(1, "", f"the document is too large; expected at most {BYTES_MAX} bytes")])
     events = _json_events(text) if _is_json(text) else _yaml_events(text)
     first = next(events, None)

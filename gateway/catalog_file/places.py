@@ -18,10 +18,12 @@ from billing_core.errors import SHOWN_CHARACTERS_MAX, InvalidValueError, shown
 from billing_core.money import exact_decimal
 from billing_core.names import check_name, one_of
 from gateway.catalog_file.nodes import Entries, Items, Node, Refused, Scalar, joined
-from gateway.catalog_file.problems import PROBLEMS_SHOWN_MAX, Findings
+from gateway.catalog_file.problems import Findings
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
+
+SUGGESTED_FROM_MAX = 1000
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
@@ -201,10 +203,11 @@ class Place:
         """Read an integer of that range, in quotes or without."""
         gaps_before = self.findings.gaps
         number = self.number(expected=expected)
-        # a Decimal is looked for in a range by walking through it: an int is compared
-        if self.findings.gaps == gaps_before and (number != int(number) or int(number) not in within):
+        if self.findings.gaps == gaps_before and number == number.to_integral_value() and int(number) in within:
+            return int(number)
+        if self.findings.gaps == gaps_before:
             self.refuse(expected)
-        return within[0] if self.findings.gaps > gaps_before else int(number)
+        return within[0]
 
     def glimpse(self) -> str | None:
         """Look at a scalar's text and report nothing."""
@@ -257,8 +260,8 @@ class Place:
         self.findings.report(self.line, self.path, message)
 
     def suggestion(self, word: str, known: Collection[str]) -> str:
-        """Ask whether a near word was meant, as long as somebody may read the answer."""
-        if len(word) > SHOWN_CHARACTERS_MAX or len(self.findings.problems) > PROBLEMS_SHOWN_MAX:
+        """Ask whether a near word was meant, where looking for one is cheap."""
+        if len(word) > SHOWN_CHARACTERS_MAX or len(known) > SUGGESTED_FROM_MAX:
             return ""
         near = difflib.get_close_matches(word, (name for name in known if len(name) <= SHOWN_CHARACTERS_MAX), n=1)
         return f', did you mean "{near[0]}"?' if near else ""

@@ -3,8 +3,10 @@
 from collections.abc import Collection
 from decimal import Decimal
 
-from billing_core.catalog import BILLING_INTERVALS, Fee, MeterPrice
+from billing_core.catalog import Fee, MeterPrice
 from billing_core.money import not_negative, positive, price_amount
+from billing_core.names import one_of
+from billing_core.periods import Interval
 from billing_core.prices import Graduated, Package, PerUnit, Price, Tier, Volume
 from gateway.catalog_file.places import Place, kept
 
@@ -21,9 +23,9 @@ def read_prices(place: Place, meters: Collection[str] | None) -> tuple[MeterPric
     return kept(_read_price(item, meters) for item in place.items())
 
 
-def read_fees(place: Place) -> tuple[Fee, ...]:
-    """Read a list of fees, each for every interval or once."""
-    return kept(_read_fee(item) for item in place.items())
+def read_fees(place: Place, intervals: Collection[Interval]) -> tuple[Fee, ...]:
+    """Read a list of fees, each for every one of these intervals or once."""
+    return kept(_read_fee(item, intervals) for item in place.items())
 
 
 def _read_price(place: Place, meters: Collection[str] | None) -> MeterPrice | None:
@@ -78,14 +80,14 @@ def _read_tier(place: Place) -> Tier | None:
     return place.build(tier, "up_to", "unit", "flat")
 
 
-def _read_fee(place: Place) -> Fee | None:
+def _read_fee(place: Place, intervals: Collection[Interval]) -> Fee | None:
     def fee() -> Fee:
-        every = place["every"].member(BILLING_INTERVALS) if place["every"].exists else None
+        every = place["every"].member(intervals) if place["every"].exists else None
         once = place["once"].flag(default=False)
         if once and every:
             place.report("is charged both every interval and once; expected one of the two")
         if not once and not every:
-            place["every"].refuse(f"an interval such as {BILLING_INTERVALS[2].value}, or once: true instead")
+            place["every"].refuse(f"{one_of(interval.value for interval in intervals)}, or once: true instead")
         return Fee(place["name"].text(), place["amount"].number(price_amount), every)
 
     return place.build(fee, "name", "amount", "every", "once")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from billing_core.errors import BillingError
 
-PROBLEMS_SHOWN_MAX = 100
+PROBLEMS_MAX = 100
+"""Reading stops here, so that a hostile document costs no more than a bad one."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,10 +26,7 @@ class CatalogError(BillingError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
-        lines = [str(problem) for problem in self.problems[:PROBLEMS_SHOWN_MAX]]
-        if len(self.problems) > PROBLEMS_SHOWN_MAX:
-            lines.append(f"and {len(self.problems) - PROBLEMS_SHOWN_MAX} more")
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 class Findings:
@@ -39,5 +37,8 @@ class Findings:
         self.gaps = 0
 
     def report(self, line: int, path: str, message: str) -> None:
-        """Note one more problem."""
+        """Note one more problem; so many make the document not worth reading on."""
         self.problems.append(Problem(line, path, message))
+        if len(self.problems) == PROBLEMS_MAX:
+            rest = Problem(line, "", f"reading stopped after {PROBLEMS_MAX} problems; expected fewer")
+            raise CatalogError([*self.problems, rest])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 
+from billing_core.catalog import BILLING_INTERVALS
 from billing_core.errors import InvalidValueError
 from billing_core.money import Currency, not_negative
 from billing_core.periods import EPOCH, Interval, Period, calendar_period
@@ -35,7 +36,7 @@ def _request(root: Place) -> RatingRequest:
     currency = root["currency"].taken(Currency) or Currency("USD")
     period = _read_period(root["period"]) or calendar_period(Interval.YEAR, EPOCH)
     prices = read_prices(root["prices"], None)
-    fees = read_fees(root["fees"])
+    fees = read_fees(root["fees"], BILLING_INTERVALS)
     # A price that could not be read keeps its meter, so that usage of it is no second problem.
     meters = {meter for item in root["prices"].items() if (meter := item["meter"].glimpse()) is not None}
     usage = kept(_read_usage(item, meters) for item in root["usage"].items())

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from billing_core.errors import BillingError
-from gateway.cli import ask, demo, desk, plane, stores
+from gateway.cli import ask, demo, desk, doctor, plane, stores
 from gateway.cli.show import complain
 from gateway.errors import InvalidRequestError, PreconditionError, TollkeeperError
 from gateway.settings import SettingsError
@@ -45,6 +45,7 @@ app.add_typer(customer, name="customer", rich_help_panel=SELL)
 app.add_typer(subscription, name="subscription", rich_help_panel=SELL)
 app.command("office", rich_help_panel=RUN)(stores.office)
 app.command("migrate", rich_help_panel=RUN)(stores.migrate)
+app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 
 
 def main() -> None:
@@ -53,6 +54,9 @@ def main() -> None:
         app()
     except (SettingsError, BillingError, InvalidRequestError, PreconditionError) as error:
         complain(str(error))
+        sys.exit(MISUSE)
+    except UnicodeEncodeError:  # the shell hands over bytes that are no text; no message takes them
+        complain("an argument is not valid UTF-8")
         sys.exit(MISUSE)
     except TollkeeperError as error:
         complain(str(error))

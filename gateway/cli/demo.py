@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.options import Json
-from gateway.cli.show import as_document, charges_document, charges_table, emit, grouped, out, say, table
+from gateway.cli.show import as_document, charges_document, charges_table, emit, grouped, heading, out, say, table
 from gateway.cli.stores import dev_gateway
 from gateway.errors import StoreUnavailableError
 
@@ -53,6 +53,7 @@ class _Told:
     """What the story has shown so far; every number in it was read from the running gateway."""
 
     json: bool
+    started_s: float = 0.0
     decisions: list[dict[str, Any]] = field(default_factory=list)
     used: dict[str, int] = field(default_factory=dict)
 
@@ -61,13 +62,12 @@ async def _play(told: _Told, *, keep: bool) -> None:
     from gateway import app
     from gateway.client import Gateway
 
-    started = time.perf_counter()
+    told.started_s = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tk-demo-") as folder:
         async with dev_gateway(Path(folder) / "state") as office, Gateway(office.listen[0]) as gateway:
             await gateway.create_customer(CUSTOMER)
             await gateway.create_subscription(CUSTOMER, PLAN)
             await _check(gateway, told)
-            say(f"first check answered {time.perf_counter() - started:.1f} s after the start; usage is being written")
             usage = await _written(gateway, told)
             invoice = await gateway.charges(CUSTOMER)
             _show(told, usage, invoice)
@@ -80,6 +80,8 @@ async def _play(told: _Told, *, keep: bool) -> None:
 async def _check(gateway: Gateway, told: _Told) -> None:
     for feature, quantity, about in STORY:
         decision = as_document(await gateway.check(CUSTOMER, feature, quantity))
+        if not told.decisions:
+            say(f"first check answered {time.perf_counter() - told.started_s:.1f} s after the start")
         shown = {name: decision[name] for name in ("allowed", "reason", "remaining", "upgrade_plans")}
         told.decisions.append({"feature": feature, "quantity": quantity, **shown})
         if decision["allowed"] and decision["used"] is not None:
@@ -89,19 +91,20 @@ async def _check(gateway: Gateway, told: _Told) -> None:
 
 
 def _line(feature: str, quantity: int, about: str, decision: dict[str, Any]) -> None:
-    verdict = "[bold green]allowed[/]" if decision["allowed"] else f"[bold red]denied [/] {decision['reason']}"
+    shown = "[bold green]allowed[/]" if decision["allowed"] else f"[bold red]denied[/] {decision['reason']}"
     if decision["value"]:
-        verdict += f" value {decision['value']}"
+        shown += f", value {decision['value']}"
     if decision["remaining"] is not None:
-        verdict += f" {grouped(decision['remaining'])} left"
+        shown += f", {grouped(decision['remaining'])} left"
     if decision["upgrade_plans"]:
-        verdict += f" [yellow]upgrade: {', '.join(decision['upgrade_plans'])}[/]"
+        shown += f", [yellow]upgrade to {' or '.join(decision['upgrade_plans'])}[/]"
     out.print(f"[dim]{about}[/]", soft_wrap=True)
-    out.print(f"  check {CUSTOMER} {feature} {grouped(quantity)} → {verdict}", soft_wrap=True)
+    out.print(f"  check {CUSTOMER} {feature} {grouped(quantity)} → {shown}", soft_wrap=True)
 
 
 async def _written(gateway: Gateway, told: _Told) -> dict[str, int]:
     """Wait until what was counted is in Postgres."""
+    say("waiting until the usage is written to Postgres")
     until = time.perf_counter() + FLUSH_S_MAX
     while True:
         usage = {one.meter: one.quantity for one in (await gateway.usage(CUSTOMER)).usage}
@@ -115,13 +118,14 @@ async def _written(gateway: Gateway, told: _Told) -> dict[str, int]:
 def _show(told: _Told, usage: dict[str, int], invoice: Invoice) -> None:
     charges = charges_document(invoice)
     if told.json:
-        lines = [{name: line[name] for name in ("description", "quantity", "amount")} for line in charges["lines"]]
-        emit({"decisions": told.decisions, "usage": usage, "charges": lines, "total": charges["total"]})
+        bare = [{name: line[name] for name in ("description", "quantity", "amount")} for line in charges["lines"]]
+        emit({"decisions": told.decisions, "usage": usage, "charges": bare, "total": charges["total"]})
         return
     out.print()
     rows = [(meter, grouped(quantity)) for meter, quantity in usage.items()]
-    out.print(table("Usage, written to Postgres", [("Meter", "left"), ("Quantity", "right")], rows))
+    heading(f"Usage of {CUSTOMER}, as written to Postgres")
+    out.print(table([("Meter", "left"), ("Quantity", "right")], rows))
     out.print()
     lines = [(line["description"], line["quantity"], line["amount"]) for line in charges["lines"]]
-    title = f"Charges of {CUSTOMER} on {PLAN}, this billing period"
-    out.print(charges_table(title, lines, charges["total"], invoice.total.currency_code))
+    heading(f"Charges of {CUSTOMER} on {PLAN}, this billing period")
+    out.print(charges_table(lines, charges["total"], invoice.total.currency_code))

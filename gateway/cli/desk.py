@@ -11,7 +11,7 @@ from billing_core.rating import rate as rate_request
 from gateway.catalog_file import parse_rating, write_rating
 from gateway.cli.options import Json
 from gateway.cli.plane import read_text
-from gateway.cli.show import charges_table, emit, out
+from gateway.cli.show import charges_table, emit, heading, out
 
 
 def rate(
@@ -26,5 +26,5 @@ def rate(
         emit(document)
         return
     lines = [(line.description, str(line.quantity), line.amount.text()) for line in rating.lines]
-    title = f"{request.period.start:%Y-%m-%d %H:%M} to {request.period.end:%Y-%m-%d %H:%M} (end excluded)"
-    out.print(charges_table(title, lines, rating.total.text(), request.currency.code))
+    heading(f"{request.period.start:%Y-%m-%d %H:%M} to {request.period.end:%Y-%m-%d %H:%M} (UTC, end excluded)")
+    out.print(charges_table(lines, rating.total.text(), request.currency.code))

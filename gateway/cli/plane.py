@@ -23,7 +23,7 @@ def catalog_validate(file: File, json: Json = False) -> None:
     if json:
         emit({"product": catalog.product, "plans": plans})
     else:
-        out.print(f"[bold green]valid[/] {catalog.product}: {', '.join(plans)}")
+        out.print(f"[bold green]valid[/] {catalog.product}: {', '.join(plans)}", soft_wrap=True)
 
 
 def catalog_apply(file: File, target: Target = None, state: State = STATE, json: Json = False) -> None:

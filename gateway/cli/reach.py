@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+NOTE = "dev.json"
+"""Where a dev gateway's state folder says how to reach it."""
+
 
 def settings() -> Settings:
     """Read the environment."""
@@ -25,11 +28,14 @@ def settings() -> Settings:
 
 
 def running_dev(state: Path) -> dict[str, str] | None:
-    """Tell where the dev gateway of a state folder is, while it runs."""
+    """Tell where the dev gateway of a state folder is, while it runs; raises PreconditionError when that is garbled."""
+    note = state / NOTE
     try:
-        running: dict[str, str] = json.loads((state / "dev.json").read_text(encoding="utf-8"))
+        running: dict[str, str] = json.loads(note.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, ValueError) as error:
+        raise PreconditionError(f"{note} cannot be read ({error}); remove it, or give another --state") from error
     return running
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from billing_core.money import Currency, Money
 
@@ -25,7 +26,10 @@ err = Console(stderr=True, highlight=False)
 
 
 def complain(message: str) -> None:
-    """Say what went wrong, on standard error, as it is."""
+    """Say what went wrong, on standard error, as it is; several problems stand below each other."""
+    first, *more = message.splitlines()
+    if more and not more[0].startswith(" "):
+        message = "\n  ".join(["", first, *more])
     err.print(f"tollkeeper: {message}", style="red", markup=False, soft_wrap=True)
 
 
@@ -51,7 +55,8 @@ def as_document(message: Message) -> dict[str, Any]:
         elif field.has_presence and not message.HasField(field.name):
             document[field.name] = None
         elif field.enum_type:
-            document[field.name] = field.enum_type.values_by_number[value].name
+            known = field.enum_type.values_by_number.get(value)  # a newer gateway may have more
+            document[field.name] = known.name if known else value
         else:
             document[field.name] = as_document(value) if field.message_type else value
     return document
@@ -83,30 +88,43 @@ def amount(message: MoneyMessage) -> Money:
     return Money(exact.quantize(Decimal(1).scaleb(-currency.minor_digits)), currency)
 
 
-def table(title: str, columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> Table:
+def heading(text: str) -> None:
+    """Print what stands above a table; a table's own title would be broken to its width."""
+    out.print(text, style="bold", markup=False, soft_wrap=True)
+
+
+def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> Table:
     """Lay out a table; each column is its heading and `left` or `right`."""
-    laid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False, box=None)
+    laid = Table(header_style="bold", pad_edge=False, box=None)
     for heading, side in columns:
         laid.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
     for row in rows:
-        laid.add_row(*row)
+        laid.add_row(*map(Text, row))
     return laid
 
 
-def charges_table(title: str, lines: Sequence[tuple[str, str, str]], total: str, currency: str) -> Table:
+def fields_table(rows: Iterable[tuple[str, str]]) -> Table:
+    """Lay out names and values."""
+    laid = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in rows:
+        laid.add_row(Text(name, "dim"), Text(value))
+    return laid
+
+
+def charges_table(lines: Sequence[tuple[str, str, str]], total: str, currency: str) -> Table:
     """Lay out (description, quantity, amount) lines and their total."""
-    laid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", show_footer=True)
-    laid.add_column("Charge", footer="Total")
+    laid = Table(header_style="bold", show_footer=True)
+    laid.add_column("Charge", footer="Total", overflow="fold")
     laid.add_column("Quantity", justify="right")
     laid.add_column(f"Amount ({currency})", justify="right", footer=total, footer_style="bold green")
     for description, quantity, value in lines:
-        laid.add_row(description, grouped(quantity), value)
+        laid.add_row(Text(description), grouped(quantity), value)
     return laid
 
 
 def grouped(number: str | int | None) -> str:
     """Write a whole or decimal number with thousands apart; nothing for None."""
     if number is None:
-        return "–"
+        return "-"
     whole, point, decimals = str(number).partition(".")
     return f"{int(whole):,}{point}{decimals}"

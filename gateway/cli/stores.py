@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
-import shutil
+import shlex
 import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from gateway.cli.options import STATE, Json, State
-from gateway.cli.reach import running_dev, settings
+from gateway.cli.reach import NOTE, running_dev, settings
 from gateway.cli.show import emit, out, say
 from gateway.errors import PreconditionError
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.embedded import Stores
 
 SAMPLE = files("gateway").joinpath("catalogs/neural-language-engine.yaml")
+SOCKET = "gateway.sock"
 SOCKET_PATH_BYTES_MAX = 100
 Listen = Annotated[
     list[str] | None,
@@ -41,11 +44,11 @@ def dev(context: typer.Context, state: State = STATE, listen: Listen = None) -> 
 
     async def serve() -> None:
         async with dev_gateway(state, listen) as office:
-            target = office.listen[0]
-            out.print(f"[bold green]serving[/] on {', '.join(office.listen)}")
-            try_it = "tollkeeper customer create acme && tollkeeper subscription create acme developer && "
-            out.print(f"try: TOLLKEEPER_TARGET={target}; export TOLLKEEPER_TARGET", soft_wrap=True)
-            out.print(f"     {try_it}tollkeeper check acme input_tokens --quantity 1000", soft_wrap=True)
+            _say_serving(office.listen)
+            where = "" if state == STATE else f" --state {shlex.quote(str(state.absolute()))}"
+            asked = ("customer create acme", "subscription create acme developer", "check acme input_tokens")
+            one_command = " &&\n  ".join(f"tollkeeper {command}{where}" for command in asked)
+            out.print(f"try, in another terminal and this folder:\n  {one_command}", markup=False, soft_wrap=True)
             out.print("stop with Ctrl-C", style="dim")
             await app.until_told_to_stop()
 
@@ -54,15 +57,16 @@ def dev(context: typer.Context, state: State = STATE, listen: Listen = None) -> 
 
 def dev_reset(context: typer.Context, state: State = STATE) -> None:
     """Empty the dev gateway's state folder: every customer, counter and event in it."""
-    from gateway.embedded.folders import state_lock
+    from gateway import embedded
 
-    folder = context.obj if context.obj and state == STATE else state
+    folder: Path = context.obj if context.obj and state == STATE else state
     if folder.exists():
-        if not (folder / "lock").exists():
+        if not all((folder / name).exists() for name in ("lock", "children")):
             raise PreconditionError(f"{folder} does not look like a dev gateway's state folder; nothing was removed")
-        with state_lock(folder):  # refuses while a gateway runs on it
-            shutil.rmtree(folder)
-    out.print(f"[bold green]emptied[/] {folder}")
+        asyncio.run(embedded.reset(folder))  # refuses while a gateway runs on it
+        for name in (NOTE, SOCKET):  # what a killed gateway left
+            (folder / name).unlink(missing_ok=True)
+    out.print(f"[bold green]emptied[/] {escape(str(folder))}", soft_wrap=True)
 
 
 def office(listen: Listen = None) -> None:
@@ -81,10 +85,14 @@ def office(listen: Listen = None) -> None:
 
     async def serve() -> None:
         async with app.office(chosen, redis_url, postgres_url, addresses) as running:
-            out.print(f"[bold green]serving[/] on {', '.join(running.listen)}")
+            _say_serving(running.listen)
             await app.until_told_to_stop()
 
     app.run(serve())
+
+
+def _say_serving(addresses: tuple[str, ...]) -> None:
+    out.print(f"[bold green]serving[/] on {escape(', '.join(addresses))}", soft_wrap=True)
 
 
 def migrate(state: State = STATE, json: Json = False) -> None:
@@ -113,24 +121,35 @@ async def dev_gateway(state: Path, listen: list[str] | None = None) -> AsyncIter
         stores = await stack.enter_async_context(embedded.stores(state, chosen, say))
         for name in await app.migrate_database(stores.postgres_url):
             say(f"applied {name}")
-        folder = state
-        if len(os.fsencode(state / "gateway.sock")) > SOCKET_PATH_BYTES_MAX:  # the system takes no longer paths
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tk-")))
-        state.mkdir(parents=True, exist_ok=True)
-        addresses = [f"unix:{folder / 'gateway.sock'}", *(check_listen_address(address) for address in listen or ())]
-        office = await stack.enter_async_context(
-            app.office(chosen, stores.redis_url, stores.postgres_url, addresses)
-        )
+        folder = stack.enter_context(_socket_folder(state))
+        addresses = [f"unix:{folder / SOCKET}", *(check_listen_address(address) for address in listen or ())]
+        office = await stack.enter_async_context(app.office(chosen, stores.redis_url, stores.postgres_url, addresses))
         await _apply_sample(office.listen[0])
         stack.enter_context(_noted(state, office, stores))
         yield office
 
 
 @contextlib.contextmanager
+def _socket_folder(state: Path) -> Iterator[Path]:
+    """The state folder, or a shorter one that lives as long as the gateway: the system takes no long socket paths."""
+    state.mkdir(parents=True, exist_ok=True)
+    if len(os.fsencode(state / SOCKET)) <= SOCKET_PATH_BYTES_MAX:
+        yield state
+        return
+    with tempfile.TemporaryDirectory(prefix="tk-") as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
 def _noted(state: Path, office: Office, stores: Stores) -> Iterator[None]:
-    note = state / "dev.json"
+    """Write down where it is: whole or not at all, and for its owner only, since a URL may hold a password."""
+    note = state / NOTE
     where = {"target": office.listen[0], "redis_url": stores.redis_url, "postgres_url": stores.postgres_url}
-    note.write_text(json.dumps(where | {"pid": os.getpid()}), encoding="utf-8")
+    new = state / f"{NOTE}.new"
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(where | {"pid": os.getpid()}, file)
+    new.replace(note)
     try:
         yield
     finally:

@@ -197,5 +197,5 @@ class Connection(asyncio.Protocol):
 
 def pack(*command: Argument) -> bytes:
     """Write a command in Redis's protocol."""
-    packed: bytes = hiredis.pack_command(command)
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type] # its stub knows tuples of one
     return packed

@@ -7,18 +7,15 @@ the script then either counts it or says that this number was seen, and the stre
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gateway.counters import consume, keys
+from gateway.counters import consume
 from gateway.counters.connection import Address, Connection, ReplyError
 from gateway.counters.deadlines import DeadlineWheel
-from gateway.counters.line import Line, ServerIdentity, identify
 from gateway.counters.reconnect import stay_connected
+from gateway.counters.standing import Standing
 from gateway.counters.usage import find
 from gateway.errors import StoreUnavailableError
 from gateway.telemetry import Event, log
@@ -58,22 +55,18 @@ class Counters:
     """The live numbers of all buckets on one Redis."""
 
     def __init__(self, address: Address, *, timeout_ms: int) -> None:
+        self.standing = Standing()
         self._address = address
         self._timeout_s = timeout_ms / 1000
         self._loop = asyncio.get_running_loop()
         self._wheel: DeadlineWheel[_Ask] = DeadlineWheel(self._loop, self._expire)
         self._connection: Connection | None = None
-        self._previous: tuple[ServerIdentity, int] | None = None
         self._down = False
-        self._lines: list[str | None] = [None] * keys.BUCKETS
-        self._gateway = _draw_gateway()
-        self._registered: set[int] = set()
         self._number = 0
         self._pending: dict[int, _Ask] = {}
         self._looking: set[asyncio.Task[None]] = set()
         self._recheck = asyncio.Event()
         self._first_try = asyncio.Event()
-        self._clock_ahead_ms = 0
         self._life: asyncio.Task[None] | None = None
 
     # a life in three words: start → consume … → stop
@@ -88,30 +81,17 @@ class Counters:
     async def stop(self) -> None:
         """Let what is on its way come back, strike this gateway off, disconnect."""
         until = self._loop.time() + self._timeout_s
-        while self._pending and self._connection is not None and self._loop.time() < until:
+        while self._pending and self._connection is not None and self._loop.time() < until:  # noqa: ASYNC110 - at exit
             await asyncio.sleep(0.005)
         for ask in list(self._pending.values()):
             self._answer(ask, UNAVAILABLE)
-        if (connection := self._connection) is not None:
-            strike = (connection.call("HDEL", keys.head(bucket), self._gateway) for bucket in self._registered)
-            await asyncio.wait_for(asyncio.gather(*strike, return_exceptions=True), self._timeout_s)
+        if self._connection is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.standing.strike_off(self._connection), self._timeout_s)
         self._wheel.stop()
         if self._life is not None:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
-
-    @property
-    def serving(self) -> bool:
-        """Whether every bucket may be counted in now."""
-        return self._connection is not None and None not in self._lines
-
-    def now_ms(self) -> int:
-        """Tell the time as Redis's clock last showed it."""
-        return time.time_ns() // 1_000_000 + self._clock_ahead_ms
-
-    def tell_time(self, redis_now_ms: int) -> None:
-        """Learn how far Redis's clock is ahead of ours."""
-        self._clock_ahead_ms = redis_now_ms - time.time_ns() // 1_000_000
 
     def check_lines(self) -> None:
         """Look at the lines now: the next epoch may be open."""
@@ -123,7 +103,7 @@ class Counters:
         The answer is UNAVAILABLE at once when Redis is known to be away or the bucket's line does not hold.
         """
         connection = self._connection
-        if self._down or (connection is not None and self._lines[order.bucket] is None):
+        if self._down or (connection is not None and self.standing.lines[order.bucket] is None):
             reply(UNAVAILABLE)
             return
         self._number += 1
@@ -136,14 +116,14 @@ class Counters:
     # sending and hearing
 
     def _send(self, ask: _Ask, connection: Connection, *, whole_script: bool = False) -> None:
-        line = self._lines[ask.order.bucket]
+        line = self.standing.lines[ask.order.bucket]
         if line is None:
             self._answer(ask, UNAVAILABLE)
             return
-        ask.line, ask.gateway, ask.sent_on = line, self._gateway, connection
+        ask.line, ask.gateway, ask.sent_on = line, self.standing.gateway, connection
         ask.first_sent_s = ask.first_sent_s or self._loop.time()
         number = consume.PEEK if ask.order.peek else ask.number
-        packed = consume.command(ask.order, line, self._gateway, number, whole_script=whole_script)
+        packed = consume.command(ask.order, line, self.standing.gateway, number, whole_script=whole_script)
         connection.send(packed, lambda answer: self._heard(ask, answer))
 
     def _send_anew(self, ask: _Ask, connection: Connection, *, whole_script: bool = False) -> None:
@@ -164,7 +144,7 @@ class Counters:
         answer = consume.read(reply)
         match answer.kind:
             case b"FENCED" | b"UNREGISTERED":  # precedes any write: asked again if the lines, looked at anew, hold
-                self._lines[ask.order.bucket] = None
+                self.standing.lines[ask.order.bucket] = None
                 ask.sent_on, ask.first_sent_s = None, 0.0
                 self._recheck.set()
             case b"SEEN":
@@ -219,8 +199,8 @@ class Counters:
     # connections and lines
 
     async def _serve(self, connection: Connection) -> None:
-        await self._take_over(connection)
-        await self._read_lines(connection)
+        await self.standing.take_over(connection)
+        await self.standing.read(connection)
         self._connection, self._down = connection, False
         self._first_try.set()
         self._send_waiting(connection)
@@ -228,16 +208,6 @@ class Counters:
             await self._watch(connection)
         finally:
             self._connection = None
-
-    async def _take_over(self, connection: Connection) -> None:
-        """End what an older connection may still have under way; without that, asking again could count twice."""
-        identity = await identify(connection)
-        number = await connection.call("CLIENT", "ID")
-        assert isinstance(number, int)
-        if self._previous is not None and self._previous[0].run_id == identity.run_id:
-            await connection.call("CLIENT", "KILL", "ID", self._previous[1])
-        self._previous = identity, number
-        await connection.call("SCRIPT", "LOAD", consume.SCRIPT)
 
     async def _watch(self, connection: Connection) -> None:
         """Until the connection is lost: see that it answers in time, and whether the lines still hold."""
@@ -255,36 +225,8 @@ class Counters:
             if self._recheck.is_set() or now_s - checked_s >= CHECK_EVERY_S:
                 self._recheck.clear()
                 checked_s = now_s
-                await self._read_lines(connection)
+                await self.standing.read(connection)
                 self._send_waiting(connection)
-
-    async def _read_lines(self, connection: Connection) -> None:
-        """Believe each bucket whose line names this very server; be registered there."""
-        try:
-            async with asyncio.timeout(max(1.0, self._timeout_s)):
-                identity = await identify(connection)
-                at = await connection.call("TIME")
-                heads = [connection.call("HMGET", keys.head(b), "line", self._gateway) for b in range(keys.BUCKETS)]
-                found = await asyncio.gather(*heads)
-                lines: list[str | None] = []
-                missing: set[int] = set()
-                for bucket, reply in enumerate(found):
-                    assert isinstance(reply, list)
-                    line = Line.parse(reply[0]) if reply[0] is not None else None
-                    holds = line is not None and line.replid == identity.replid
-                    lines.append(str(line) if holds else None)
-                    if holds and reply[1] is None:
-                        missing.add(bucket)
-                if missing & self._registered:  # struck off while we live: what we sent as that gateway stays unknown
-                    self._gateway, self._registered = _draw_gateway(), set()
-                    missing = {bucket for bucket, line in enumerate(lines) if line is not None}
-                await asyncio.gather(*(connection.call("HSETNX", keys.head(b), self._gateway, 0) for b in missing))
-        except TimeoutError as error:
-            raise StoreUnavailableError("Redis does not say who it is") from error
-        assert isinstance(at, list)
-        self.tell_time(int(at[0]) * 1000 + int(at[1]) // 1000)
-        self._registered |= missing
-        self._lines = lines
 
     def _send_waiting(self, connection: Connection) -> None:
         """Send what waits for this connection: first again what an older one carried, in order, then what is new."""
@@ -292,7 +234,7 @@ class Counters:
         for ask in waiting:
             if ask.sent_on is None:
                 continue
-            same = ask.line == self._lines[ask.order.bucket] and ask.gateway == self._gateway
+            same = ask.line == self.standing.lines[ask.order.bucket] and ask.gateway == self.standing.gateway
             if same and self._loop.time() - ask.first_sent_s < RESEND_S_MAX:
                 self._send(ask, connection)
             else:
@@ -308,8 +250,3 @@ class Counters:
         for ask in list(self._pending.values()):
             if ask.sent_on is None:
                 self._answer(ask, UNAVAILABLE)
-
-
-def _draw_gateway() -> str:
-    """Name this process, new at every start: 80 random bits."""
-    return base64.b32encode(os.urandom(10)).decode().lower()

@@ -68,17 +68,20 @@ class Documents:
             reply(StoreUnavailableError("Redis is away"))
             return
         self._fetching[key] = [reply]
-        self._connection.send(pack("GET", key), lambda answer: self._fetched(key, answer))
+        published: list[object] = []
+        self._connection.send(pack("EXISTS", keys.PUBLISHED), published.append)
+        self._connection.send(pack("GET", key), lambda answer: self._fetched(key, answer, complete=published == [1]))
 
-    def _fetched(self, key: str, answer: object) -> None:
+    def _fetched(self, key: str, answer: object, *, complete: bool) -> None:
+        """Hand out what came; without the mark that all documents are there, a missing one is not an unknown one."""
         document: Document
-        if isinstance(answer, bytes) or answer is None:
-            document = answer
-        elif isinstance(answer, StoreUnavailableError):
-            document = answer
-        else:
-            assert isinstance(answer, ReplyError)
+        if isinstance(answer, ReplyError):
             document = StoreUnavailableError(f"Redis refused to hand out {key}: {answer}")
+        elif answer is None and not complete:
+            document = StoreUnavailableError("the documents are not all published")
+        else:
+            assert answer is None or isinstance(answer, bytes | StoreUnavailableError)
+            document = answer
         for reply in self._fetching.pop(key):
             reply(document)
 

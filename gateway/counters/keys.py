@@ -1,4 +1,4 @@
-"""How keys are named in Redis: everything of one customer's bucket under one hash tag, so that one script reaches it."""
+"""How keys are named in Redis: a customer's bucket is one hash tag, so that one script reaches all of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ BUCKETS: Final = 64
 
 CHANGES: Final = "tollkeeper:changes"
 """The channel on which the name of every replaced document is announced."""
+
+PUBLISHED: Final = "published"
+"""Holds the deployment's id once every document is there: before that, a missing document says nothing."""
 
 LINE_CHANGED: Final = "line"
 """What is announced there when the next epoch opens."""
@@ -26,21 +29,20 @@ def tag(bucket: int) -> str:
 
 
 def head(bucket: int) -> str:
-    """``{l17}:head``"""
+    """``{l17}:head``."""
     return f"{{{tag(bucket)}}}:head"
 
 
 def use(bucket: int, customer: str) -> str:
-    """``{l17}:use:<customer>``"""
+    """``{l17}:use:<customer>``."""
     return f"{{{tag(bucket)}}}:use:{customer}"
 
 
 def usage(bucket: int) -> str:
-    """``{l17}:usage``"""
+    """``{l17}:usage``."""
     return f"{{{tag(bucket)}}}:usage"
 
 
 def idempotency(bucket: int, customer: str, digest: str) -> str:
-    """``{l17}:idem:<customer>:<digest>``"""
+    """``{l17}:idem:<customer>:<digest>``."""
     return f"{{{tag(bucket)}}}:idem:{customer}:{digest}"
-

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``<deployment>:<epoch>:<master_replid>``"""
+    """``<deployment>:<epoch>:<master_replid>``."""
 
     deployment: str
     epoch: int

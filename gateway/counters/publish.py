@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 SCRIPT: Final = files("gateway.counters").joinpath("publish.lua").read_text(encoding="utf-8")
 
 
+async def published_by(connection: Connection) -> str | None:
+    """Tell whose documents these are, by deployment; None while they are not all there."""
+    held = await connection.call("GET", keys.PUBLISHED)
+    return held.decode() if isinstance(held, bytes) else None
+
+
+async def mark_published(connection: Connection, deployment: str) -> None:
+    """Say that every document is there."""
+    await connection.call("SET", keys.PUBLISHED, deployment)
+
+
 async def publish(connection: Connection, key: str, version: int, document: bytes) -> bool:
     """Replace the document under `key` unless what is there is as new; tells whether it was replaced."""
     return await connection.call("EVAL", SCRIPT, 1, key, version, document, keys.CHANGES) == 1

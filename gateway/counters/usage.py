@@ -159,7 +159,9 @@ def _stop_when_newer(packed: bytes) -> None:
     except (msgspec.DecodeError, IndexError):
         return
     if newer:
-        raise StoreCorruptError(f"a usage event of schema {bytes(schema)!r}; this flusher reads up to {SCHEMA}: upgrade it")
+        raise StoreCorruptError(
+            f"a usage event of schema {bytes(schema)!r}; this flusher reads up to {SCHEMA}: upgrade it"
+        )
 
 
 def _shown(value: bytes) -> str:

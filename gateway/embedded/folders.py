@@ -81,6 +81,8 @@ class Roll:
     """Who runs on a state folder: a file whose lock every child inherits and so holds to its end."""
 
     descriptor: int
+    ended: frozenset[int]
+    """The processes of the start before: that we hold the lock proves that none of them runs."""
 
     def note(self, run: Path, children: Sequence[Child]) -> None:
         """Write down what a later start has to clear away, should this process be killed."""
@@ -99,7 +101,7 @@ async def roll_call(state: Path) -> AsyncIterator[Roll]:
         await _outlast(descriptor, run, children)
         if run:
             shutil.rmtree(run, ignore_errors=True)
-        yield Roll(descriptor)
+        yield Roll(descriptor, frozenset(pid for pid, _ in children))
     finally:
         os.close(descriptor)
 

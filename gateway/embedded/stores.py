@@ -93,6 +93,7 @@ class _Site:
 
 async def _start(site: _Site, redis: Found, postgres: Found, progress: Callable[[str], None]) -> Stores:
     """Start what is ours, Valkey first: it comes up while Postgres prepares its folder."""
+    _forget(site.state / "postgres" / "postmaster.pid", site.roll.ended)
     site.roll.note(site.run, [])
     redis_url, postgres_url, way = "", "", None
     if isinstance(redis, External):
@@ -152,6 +153,16 @@ async def _start_postgres(site: _Site, found: Binary, way: Way, progress: Callab
     ]
     child = site.start("postgres", command, signal.SIGINT, identity)
     await child.until(lambda: _says_ready(data / "postmaster.pid", child.process.pid))
+
+
+def _forget(pid_file: Path, ended: frozenset[int]) -> None:
+    """Remove the pid file of a killed Postgres of ours: its pid may by now be another's, in a container even soon."""
+    try:
+        pid = pid_file.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except FileNotFoundError:
+        return
+    if pid in map(str, ended):
+        pid_file.unlink()
 
 
 def _says_ready(pid_file: Path, pid: int) -> bool:

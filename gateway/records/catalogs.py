@@ -60,7 +60,9 @@ async def apply(
     for one in applied:
         if one.created:
             definition = definitions[one.plan]
-            await connection.execute(_sql["add_plan_version"], one.plan, one.version, product, definition, catalog_version)
+            await connection.execute(
+                _sql["add_plan_version"], one.plan, one.version, product, definition, catalog_version
+            )
     await connection.execute(_sql["publish_product"], product)
     return applied
 

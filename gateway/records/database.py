@@ -10,7 +10,7 @@ import asyncpg
 from gateway.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from asyncpg.pool import PoolConnectionProxy
 
@@ -73,8 +73,8 @@ class Database:
 
 
 @contextlib.contextmanager
-def _door() -> AsyncIterator[None]:  # type: ignore[misc]
+def _door() -> Iterator[None]:
     try:
         yield
     except _UNAVAILABLE as error:
-        raise StoreUnavailableError(f"Postgres: {error or type(error).__name__}") from error
+        raise StoreUnavailableError(f"Postgres: {str(error) or type(error).__name__}") from error

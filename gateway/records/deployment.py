@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -28,9 +29,9 @@ async def lock(connection: Connection) -> None:
     await connection.execute(_sql["lock"])
 
 
-async def read(connection: Connection, new_id: str) -> Deployment:
-    """Read the deployment; a database that never had one is given `new_id`."""
-    await connection.execute(_sql["be_born"], new_id)
+async def read_or_create(connection: Connection) -> Deployment:
+    """Read the deployment; a database that never had one is given a random id."""
+    await connection.execute(_sql["be_born"], secrets.token_hex(4))
     row = await connection.fetchrow(_sql["read"])
     assert row is not None
     return Deployment(row["id"], row["epoch"], row["replid"], row["opened"])

@@ -49,7 +49,9 @@ async def migrate(database: Database) -> list[str]:
         applied = {row["number"]: row for row in await connection.fetch(_sql["applied"])}
         migrations = known()
         if newer := sorted(set(applied) - {migration.number for migration in migrations}):
-            raise PreconditionError(f"the database has migration {newer[-1]}, which this version does not know; upgrade")
+            raise PreconditionError(
+                f"the database has migration {newer[-1]}, which this version does not know; upgrade"
+            )
         for migration in migrations:
             row = applied.get(migration.number)
             if row is not None and row["checksum"] != migration.checksum:

@@ -31,6 +31,12 @@ async def waiting(connection: Connection, count: int) -> list[Publication]:
     return [Publication(row["publication"], row["customer"], row["plan"], row["version"]) for row in rows]
 
 
+async def all_again(connection: Connection) -> None:
+    """Mark every document for publishing: Redis has lost them, or never had them."""
+    await connection.execute(_sql["all_customers"])
+    await connection.execute(_sql["all_plans"])
+
+
 async def done(connection: Connection, numbers: Sequence[int]) -> None:
     """Strike them off."""
     await connection.execute(_sql["done"], numbers)

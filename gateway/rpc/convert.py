@@ -52,7 +52,9 @@ def claims_of(request: entitlement_pb2.BatchCheckEntitlementsRequest) -> list[Cl
             first = keyed.setdefault((claim.customer, claim.idempotency_key), claim)
             if first != claim:
                 field = f"claims[{index}].idempotency_key"
-                wrong.append(Violation(field, "stands in this batch with another request; expected one key per request"))
+                wrong.append(
+                    Violation(field, "stands in this batch with another request; expected one key per request")
+                )
     if wrong:
         raise InvalidRequestError(*wrong)
     return claims

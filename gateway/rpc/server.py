@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -19,9 +20,7 @@ from gateway.errors import MalformedMessageError, PreconditionError
 from gateway.rpc.status import DETAILS, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-    from google.protobuf.message import Message
+    from collections.abc import Mapping, Sequence
 
     from gateway.rpc.services import Method
 
@@ -38,12 +37,12 @@ _OPTIONS: Final = (
 class RpcDoor:
     """Serves a table of methods, health and reflection."""
 
-    def __init__(self, methods: Mapping[str, Mapping[str, Method]], *, deadline_ms: int) -> None:
+    def __init__(self, methods: Mapping[str, Mapping[str, Method[Any]]], *, deadline_ms: int) -> None:
         """No call is waited for longer than `deadline_ms`, whatever its caller would wait."""
         self._deadline_s = deadline_ms / 1000
         self._server = aio.server(options=_OPTIONS)
         for service, table in methods.items():
-            handlers = {name: self._handler(*method) for name, method in table.items()}
+            handlers = {name: self._served(method) for name, method in table.items()}
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -64,7 +63,7 @@ class RpcDoor:
         await self._server.start()
         for address in addresses:
             if address.startswith("unix:"):
-                Path(address.removeprefix("unix:")).chmod(0o660)
+                os.chmod(address.removeprefix("unix:"), 0o660)  # noqa: PTH101 - the owner and its group, nobody else
         for service in ("", *self._services):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         return bound
@@ -74,9 +73,7 @@ class RpcDoor:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(GRACE_S)
 
-    def _handler(
-        self, request_type: type[Message], answer: Callable[[Message, float], Awaitable[Message]]
-    ) -> grpc.RpcMethodHandler[bytes, bytes]:
+    def _served(self, method: Method[Any]) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Parse here, not in grpcio: what it says of malformed bytes and of exceptions is not for callers."""
 
         async def call(raw: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
@@ -85,14 +82,15 @@ class RpcDoor:
                 wait_s = min(wait_s, remaining_s)
             try:
                 try:
-                    request = request_type.FromString(raw)
+                    request = method.request_type.FromString(raw)
                 except DecodeError as error:
-                    raise MalformedMessageError(request_type.DESCRIPTOR.full_name) from error
-                answered = await answer(request, asyncio.get_running_loop().time() + wait_s)
+                    raise MalformedMessageError(method.request_type.DESCRIPTOR.full_name) from error
+                answered = await method.answer(request, asyncio.get_running_loop().time() + wait_s)
                 return answered.SerializeToString()
             except Exception as error:  # noqa: BLE001 - whatever it is, it stops here
                 code, status = status_of(error)
             await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
+            raise AssertionError("abort raises")
 
         return grpc.unary_unary_rpc_method_handler(call, request_deserializer=None, response_serializer=None)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from billing_core.periods import milliseconds_of
 from gateway.catalog_file import parse_catalog, write_catalog
@@ -26,12 +27,20 @@ if TYPE_CHECKING:
     from gateway.publisher import Publisher
     from gateway.records.database import Database
 
-    Method = tuple[type[Message], Callable[[Message, float], Awaitable[Message]]]
+
+Request = TypeVar("Request", bound="Message")
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Request]):
     """The request's type, and what answers it by a deadline on the loop's clock."""
+
+    request_type: type[Request]
+    answer: Callable[[Request, float], Awaitable[Message]]
 
 
 class Entitlements:
-    """gateway.v1.EntitlementService"""
+    """The methods of gateway.v1.EntitlementService."""
 
     def __init__(self, checker: Checker) -> None:
         self._checker = checker
@@ -85,9 +94,7 @@ class Plane:
         await self._publisher.publish_waiting()
         return convert.applied_of(catalog.product, applied)
 
-    async def create_customer(
-        self, request: customer_pb2.CreateCustomerRequest, _: float
-    ) -> customer_pb2.Customer:
+    async def create_customer(self, request: customer_pb2.CreateCustomerRequest, _: float) -> customer_pb2.Customer:
         """Create a customer that is its own root."""
         customer = request.customer_id
         if wrong := identifier_violations("customer_id", customer):
@@ -119,19 +126,26 @@ class Plane:
         return convert.invoice_of(await preview(self._database, customer, datetime.now(UTC)))
 
 
-def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Method]]:
+def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Method[Any]]]:
     """List each service's methods: the only table of what this door answers."""
-    table = {
+    return {
         "gateway.v1.EntitlementService": {
-            "CheckEntitlement": (entitlement_pb2.CheckEntitlementRequest, entitlements.check),
-            "BatchCheckEntitlements": (entitlement_pb2.BatchCheckEntitlementsRequest, entitlements.batch_check),
+            "CheckEntitlement": Method(entitlement_pb2.CheckEntitlementRequest, entitlements.check),
+            "BatchCheckEntitlements": Method(entitlement_pb2.BatchCheckEntitlementsRequest, entitlements.batch_check),
         },
-        "gateway.v1.CatalogService": {"ApplyCatalog": (catalog_pb2.ApplyCatalogRequest, plane.apply_catalog)},
-        "gateway.v1.CustomerService": {"CreateCustomer": (customer_pb2.CreateCustomerRequest, plane.create_customer)},
+        "gateway.v1.CatalogService": {
+            "ApplyCatalog": Method(catalog_pb2.ApplyCatalogRequest, plane.apply_catalog),
+        },
+        "gateway.v1.CustomerService": {
+            "CreateCustomer": Method(customer_pb2.CreateCustomerRequest, plane.create_customer),
+        },
         "gateway.v1.SubscriptionService": {
-            "CreateSubscription": (subscription_pb2.CreateSubscriptionRequest, plane.create_subscription)
+            "CreateSubscription": Method(subscription_pb2.CreateSubscriptionRequest, plane.create_subscription),
         },
-        "gateway.v1.UsageService": {"QueryUsage": (usage_pb2.QueryUsageRequest, plane.query_usage)},
-        "gateway.v1.InvoiceService": {"PreviewInvoice": (invoice_pb2.PreviewInvoiceRequest, plane.preview_invoice)},
+        "gateway.v1.UsageService": {
+            "QueryUsage": Method(usage_pb2.QueryUsageRequest, plane.query_usage),
+        },
+        "gateway.v1.InvoiceService": {
+            "PreviewInvoice": Method(invoice_pb2.PreviewInvoiceRequest, plane.preview_invoice),
+        },
     }
-    return table  # type: ignore[return-value] # each function takes just the message type beside it

@@ -1,0 +1,131 @@
+"""Postgres as our queries find it: every one prepares, migrations end where they should, the door keeps asyncpg in."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from gateway import app
+from gateway.errors import PreconditionError, StoreUnavailableError
+from gateway.records import customers, migrate, usage
+from gateway.records.database import Database
+from gateway.records.queries import named
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SUBJECTS = sorted(
+    entry.name.removesuffix(".sql") for entry in files("gateway.records").iterdir() if entry.name.endswith(".sql")
+)
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[Database]:
+    """A pool on this test's own database."""
+    opened = await Database.open(postgres_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+async def test_every_query_prepares_against_a_migrated_database(subject: str, postgres: asyncpg.Connection) -> None:
+    """Each named query names tables and columns that exist, with types that fit."""
+    for name, query in named(subject).items():
+        if name != "create_table":
+            assert await postgres.prepare(query), name
+
+
+async def test_migrating_twice_does_nothing(postgres_url: str) -> None:
+    """What is applied is not applied again."""
+    assert await app.migrate_database(postgres_url) == []
+
+
+async def test_an_empty_database_and_a_migrated_one_end_alike(postgres_url: str, postgres: asyncpg.Connection) -> None:
+    """The template of these tests was migrated once; a schema made anew has the same columns and constraints."""
+    shape = """
+        SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
+        WHERE table_schema = 'public' ORDER BY 1, 2
+    """
+    before = await postgres.fetch(shape)
+    await postgres.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    applied = await app.migrate_database(postgres_url)
+    assert applied == [migration.name for migration in migrate.known()]
+    assert await postgres.fetch(shape) == before
+
+
+async def test_a_changed_migration_is_refused(database: Database, postgres: asyncpg.Connection) -> None:
+    """A file that was edited after it had been applied is named."""
+    await postgres.execute("UPDATE migrations SET checksum = 'other' WHERE number = 1")
+    with pytest.raises(PreconditionError, match=r"0001_first_light\.sql was changed"):
+        await migrate.migrate(database)
+
+
+async def test_a_newer_database_is_refused(database: Database, postgres: asyncpg.Connection) -> None:
+    """Software that is older than the schema says so instead of guessing."""
+    await postgres.execute("INSERT INTO migrations (number, name, checksum) VALUES (9999, 'future', '')")
+    with pytest.raises(PreconditionError, match="9999"):
+        await migrate.migrate(database)
+
+
+async def test_two_migrations_at_once_apply_each_file_once(postgres_url: str, postgres: asyncpg.Connection) -> None:
+    """One waits for the other and finds nothing left to do."""
+    await postgres.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    applied = await asyncio.gather(*(app.migrate_database(postgres_url) for _ in range(4)))
+    assert sorted(map(len, applied)) == [0, 0, 0, len(migrate.known())]
+
+
+async def test_an_office_without_its_migrations_says_what_to_run(
+    redis_url: str, postgres_url: str, postgres: asyncpg.Connection
+) -> None:
+    """The error names the missing file and the command."""
+    from gateway.settings import Settings
+
+    await postgres.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    with pytest.raises(PreconditionError, match=r"0001_first_light\.sql; run: tollkeeper migrate"):
+        async with app.office(Settings(), redis_url, postgres_url, ["127.0.0.1:0"]):
+            pass
+
+
+async def test_what_asyncpg_raises_stops_at_the_door() -> None:
+    """A Postgres that is not there is an error of ours, and the password is not in it."""
+    with pytest.raises(StoreUnavailableError) as refused:
+        await Database.open("postgresql://user:s3cret@127.0.0.1:1/none")
+    assert "s3cret" not in str(refused.value)
+
+
+async def test_of_two_flushers_with_the_same_entries_one_finds_the_watermark_moved(database: Database) -> None:
+    """The watermark moves only from where the reading began."""
+    async with database.transaction() as connection:
+        assert await usage.advance(connection, "l1", (0, 0), (5, 0))
+    async with database.transaction() as connection:
+        assert not await usage.advance(connection, "l1", (0, 0), (7, 0))
+        assert await usage.advance(connection, "l1", (5, 0), (7, 1))
+        assert (await usage.watermarks(connection))["l1"] == (7, 1)
+
+
+async def test_a_transaction_that_fails_leaves_nothing(database: Database, postgres: asyncpg.Connection) -> None:
+    """Whatever was written before the error is undone."""
+
+    async def fail_after_writing() -> None:
+        async with database.transaction() as connection:
+            await customers.add(connection, "acme", 1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_after_writing()
+    assert await postgres.fetchval("SELECT count(*) FROM customers") == 0
+    assert await postgres.fetchval("SELECT count(*) FROM publications") == 0
+
+
+async def test_commits_are_on_disk_whatever_the_server_is_set_to(
+    database: Database, postgres: asyncpg.Connection
+) -> None:
+    """A server or role with synchronous_commit off does not lose what we were told is committed."""
+    name = await postgres.fetchval("SELECT current_database()")
+    await postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    async with database.transaction() as connection:
+        assert await connection.fetchval("SHOW synchronous_commit") == "on"

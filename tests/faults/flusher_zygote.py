@@ -1,0 +1,83 @@
+"""A flusher that is killed before its n-th step: reads n from standard input, forks, and says how the child ended.
+
+A step is a statement sent to Postgres (BEGIN and COMMIT too) or a trim sent to Redis: everything with an effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any
+
+import asyncpg
+
+from gateway.counters import connection as redis_connection
+from gateway.counters import usage
+from gateway.counters.connection import Address
+from gateway.counters.keys import bucket_of
+from gateway.flusher import Flusher
+from gateway.records.database import Database
+
+
+async def flush_once(redis_url: str, postgres_url: str, line: str) -> None:
+    """Open both stores and flush every bucket once."""
+    address = Address.parse(redis_url)
+    database = await Database.open(postgres_url)
+    flusher = Flusher(database, address, lambda: line, delay_ms_max=1, batch_max=3)
+    connection = await redis_connection.Connection.open(address)
+    flusher._untrimmed = {bucket_of("acme"), bucket_of("zeta")}  # of the other 62, trimming is no step
+    arm()
+    while await flusher.flush(connection):
+        pass
+
+
+_steps_left = 0
+
+
+def arm() -> None:
+    """From here on, die before the n-th step."""
+    for name in ("execute", "fetch", "fetchval", "fetchrow"):
+        setattr(asyncpg.connection.Connection, name, _counted(getattr(asyncpg.connection.Connection, name)))
+    call = redis_connection.Connection.call
+
+    def counted_call(self: Any, *command: Any) -> Any:
+        if command[0] == "XTRIM":
+            _step()
+        return call(self, *command)
+
+    redis_connection.Connection.call = counted_call  # type: ignore[method-assign]
+
+
+def _counted(statement: Any) -> Any:
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        _step()
+        return await statement(*args, **kwargs)
+
+    return counted
+
+
+def _step() -> None:
+    global _steps_left
+    _steps_left -= 1
+    if _steps_left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    """Serve the parent until it closes our input."""
+    global _steps_left
+    usage.LOOK_BACK_MS = 0
+    for row in sys.stdin:
+        count, redis_url, postgres_url, line = row.split()
+        if (child := os.fork()) == 0:
+            _steps_left = int(count)
+            asyncio.run(flush_once(redis_url, postgres_url, line))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        print("killed" if os.WIFSIGNALED(status) else f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
