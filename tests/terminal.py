@@ -95,8 +95,11 @@ class Children:
 
     @classmethod
     def of(cls, state: Path) -> Children:
-        """Read what the supervisor wrote down in its state folder."""
-        noted = json.loads((state / "children").read_text(encoding="utf-8"))
+        """Read what the supervisor wrote down in its state folder; nobody while it writes."""
+        try:
+            noted = json.loads((state / "children").read_text(encoding="utf-8"))
+        except ValueError:
+            return cls((), state)
         return cls(tuple(pid for pid, _ in noted["children"]), Path(noted["run"]))
 
     def assert_gone(self) -> None:

@@ -62,7 +62,8 @@ async def _examine(target: str | None, state: Path) -> list[Row]:
     except PreconditionError as error:
         rows.append(Row("state folder", ok=False, found=str(error), mend="see who owns it, or give another --state"))
         running = None
-    return [*rows, *await _stores(chosen, running or {}), await _gateway(target, state)]
+    of_stores, of_gateway = await asyncio.gather(_stores(chosen, running or {}), _gateway(target, state))
+    return [*rows, *of_stores, of_gateway]
 
 
 async def _stores(chosen: Settings, running: Mapping[str, str]) -> list[Row]:
@@ -71,8 +72,7 @@ async def _stores(chosen: Settings, running: Mapping[str, str]) -> list[Row]:
 
     redis = _place("redis", chosen.redis_url, running.get("redis_url"), lambda: locate_redis(chosen))
     postgres = _place("postgres", chosen.postgres_url, running.get("postgres_url"), lambda: locate_postgres(chosen))
-    rows, server = await _redis(redis)
-    more, content = await _postgres(postgres)
+    (rows, server), (more, content) = await asyncio.gather(_redis(redis), _postgres(postgres))
     rows += more
     if content is None or server is None or not isinstance(redis, External):
         return rows

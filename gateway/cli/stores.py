@@ -42,10 +42,12 @@ def dev(context: typer.Context, state: State = STATE, listen: Listen = None) -> 
         return
     from gateway import app
 
+    folder = state.absolute()
+
     async def serve() -> None:
-        async with dev_gateway(state, listen) as office:
+        async with dev_gateway(folder, listen) as office:
             _say_serving(office.listen)
-            where = "" if state == STATE else f" --state {shlex.quote(str(state.absolute()))}"
+            where = "" if state == STATE else f" --state {shlex.quote(str(folder))}"
             asked = ("customer create acme", "subscription create acme developer", "check acme input_tokens")
             one_command = " &&\n  ".join(f"tollkeeper {command}{where}" for command in asked)
             out.print(f"try, in another terminal and this folder:\n  {one_command}", markup=False, soft_wrap=True)
@@ -111,12 +113,14 @@ def migrate(state: State = STATE, json: Json = False) -> None:
 
 @contextlib.asynccontextmanager
 async def dev_gateway(state: Path, listen: list[str] | None = None) -> AsyncIterator[Office]:
-    """An office on embedded stores, migrated, with the sample catalog applied; `dev.json` says where it is."""
+    """An office on embedded stores, migrated, with the sample catalog applied; `dev.json` says where it is.
+
+    `state` is an absolute path.
+    """
     from gateway import app, embedded
     from gateway.settings import check_listen_address
 
     chosen = settings()
-    state = state.absolute()
     async with contextlib.AsyncExitStack() as stack:
         stores = await stack.enter_async_context(embedded.stores(state, chosen, say))
         for name in await app.migrate_database(stores.postgres_url):

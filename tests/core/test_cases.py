@@ -23,8 +23,8 @@ def cases(kind: str) -> list[Any]:
 
 @pytest.mark.parametrize("case", cases("case"))
 def test_a_quantity_costs_what_the_case_says(case: dict[str, Any]) -> None:
-    """Each quantity of the table is rated by the table's price to the amount beside it."""
-    for quantity, amount in case["amounts"].items():
+    """Each quantity of the table, published or ours, is rated by the table's price to the amount beside it."""
+    for quantity, amount in (case.get("amounts", {}) | case.get("by_hand", {})).items():
         document = f"""
             currency: {case["currency"]}
             period: [2026-01-01, 2026-02-01]

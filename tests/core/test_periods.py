@@ -67,10 +67,12 @@ def test_the_anchors_day_comes_back_after_february() -> None:
 
 def test_boundaries_lie_in_the_anchors_zone() -> None:
     """The month ends at the anchor's midnight, wherever the moment is written."""
-    zone = timezone(timedelta(hours=-5))
-    anchor = datetime(2026, 1, 1, tzinfo=zone)
-    assert anchored_period(anchor, Interval.MONTH, utc(2026, 2, 1, 4)).start == anchor
-    assert anchored_period(anchor, Interval.MONTH, utc(2026, 2, 1, 5)).start == utc(2026, 2, 1, 5)
+    west = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=-5)))
+    assert anchored_period(west, Interval.MONTH, utc(2026, 2, 1, 4)).start == west
+    assert anchored_period(west, Interval.MONTH, utc(2026, 2, 1, 5)).start == utc(2026, 2, 1, 5)
+    east = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=5)))
+    assert anchored_period(east, Interval.MONTH, utc(2026, 1, 31, 18)).start == east
+    assert anchored_period(east, Interval.MONTH, utc(2026, 1, 31, 19)).start == utc(2026, 1, 31, 19)
 
 
 def test_a_leap_days_year_ends_on_28_february() -> None:

@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 
 
 class RedisProxy:
-    """Forwards bytes both ways; `lose_reply_to` cuts the connection instead of forwarding one reply."""
+    """Forwards bytes both ways, but for what a test asks for.
+
+    `lose_reply_to` cuts the connection instead of forwarding one reply; `hold_request` keeps one request back until
+    `release` is set.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.lose_reply_to: bytes | None = None
-        self.hold_replies = False
         self.lost = 0
+        self.hold_request: bytes | None = None
+        self.held = asyncio.Event()
+        self.release = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -33,14 +39,16 @@ class RedisProxy:
                 if self.lose_reply_to is not None and self.lose_reply_to in data:
                     self.lose_reply_to = None
                     cut.set()
+                if self.hold_request is not None and self.hold_request in data:
+                    self.hold_request = None
+                    self.held.set()
+                    await self.release.wait()
                 up_writer.write(data)
                 await up_writer.drain()
             up_writer.close()
 
         async def down() -> None:
             while data := await up_reader.read(65536):
-                while self.hold_replies:
-                    await asyncio.sleep(0.01)
                 if cut.is_set():  # Redis has answered, so it has run: the answer is dropped with the connection
                     self.lost += 1
                     break
@@ -66,6 +74,9 @@ async def redis_proxy(redis_url: str, folder: Path) -> AsyncIterator[tuple[Redis
     proxy = RedisProxy(parts.path)
     path = folder / "proxy.sock"
     server = await asyncio.start_unix_server(proxy.serve, path)
-    yield proxy, f"unix://{path}?{parts.query}"
-    proxy.cut_all()
-    server.close()
+    try:
+        yield proxy, f"unix://{path}?{parts.query}"
+    finally:
+        proxy.release.set()
+        proxy.cut_all()
+        server.close()

@@ -105,6 +105,34 @@ async def test_many_lost_replies_at_once_count_each_claim_once(
         await written(office, "input_tokens", 1_000_000)
 
 
+async def test_a_request_that_was_given_up_never_runs_later(
+    short_folder: Path, redis_url: str, postgres_url: str, redis_client: redis.asyncio.Redis
+) -> None:
+    """A request is stuck on its way, sent again and denied; when the stuck one gets through, it must count nothing.
+
+    The new connection kills the old one first: that alone stands between the caller's denial and a late count.
+    """
+    bucket = keys.bucket_of("acme")
+    async with (
+        redis_proxy(redis_url, short_folder) as (proxy, proxied),
+        running_office(short_folder, proxied, postgres_url) as office,
+    ):
+        await office.client.apply_catalog(SAMPLE)
+        await office.client.create_customer("acme")
+        await office.client.create_subscription("acme", "developer")
+        await office.client.check("acme", "input_tokens", 600_000)
+        proxy.hold_request = b"EVALSHA"
+        asked = asyncio.create_task(office.client.check("acme", "input_tokens", 500_000, idempotency_key="stuck"))
+        await proxy.held.wait()
+        await redis_client.hset(keys.use(bucket, "acme"), "input_tokens:month", 700_000)
+        assert not (await asked).allowed
+        await redis_client.hset(keys.use(bucket, "acme"), "input_tokens:month", 0)
+        proxy.release.set()
+        await asyncio.sleep(0.2)
+        assert await redis_client.hget(keys.use(bucket, "acme"), "input_tokens:month") == "0"
+        assert await redis_client.xlen(USAGE) == 1
+
+
 async def test_two_gateways_share_one_limit(
     office: Running, short_folder: Path, redis_url: str, postgres_url: str, postgres: asyncpg.Connection
 ) -> None:
