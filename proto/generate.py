@@ -27,7 +27,7 @@ def main() -> int:
         stale = differing(fresh, TARGET)
         if check:
             for name in stale:
-                print(f"gateway/v1/{name}: stale; run: ./dev run python proto/generate.py", file=sys.stderr)
+                sys.stderr.write(f"gateway/v1/{name}: stale; run: ./dev run python proto/generate.py\n")
             return 1 if stale else 0
         for old in TARGET.glob("*_pb2*"):
             old.unlink()

@@ -19,7 +19,7 @@ from gateway.cli.options import STATE, Json, State, Target
 from gateway.cli.reach import find_target, running_dev, settings
 from gateway.cli.show import emit, out
 from gateway.embedded import External, locate_postgres, locate_redis
-from gateway.errors import PreconditionError, StoreCorruptError, StoreUnavailableError, TollkeeperError
+from gateway.errors import PreconditionError, StoreCorruptError, StoreUnavailableError
 from gateway.settings import PREFIX, Settings, SettingsError, without_secrets
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _silent(name: str, place: External, error: StoreUnavailableError) -> Row:
 
 async def _gateway(target: str | None, state: Path) -> Row:
     """1. None is known, which is no fault. 2. It answers. 3. It stops. 4. Nobody answers."""
-    from gateway.client import Gateway
+    from gateway.client import Gateway, GatewayError
 
     try:
         address = find_target(target, state)
@@ -140,8 +140,10 @@ async def _gateway(target: str | None, state: Path) -> Row:
     try:
         async with Gateway(address, timeout_s=ANSWER_S_MAX) as gateway:
             serving = await gateway.serving()
-    except TollkeeperError as error:
-        return Row("gateway", ok=False, found=f"{address}: {error}", mend="start it, or correct the target")
+    except GatewayError as error:
+        found = f"{address}: {error}" if error.cause else f"no gateway answers at {address}"
+        mend = "start it with tollkeeper dev or tollkeeper office, or correct --target or TOLLKEEPER_TARGET"
+        return Row("gateway", ok=False, found=found, mend=mend)
     mend = "wait until it has stopped, and start it again"
     return Row("gateway", serving, f"{address} {'serves' if serving else 'is stopping'}", None if serving else mend)
 

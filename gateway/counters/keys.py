@@ -11,7 +11,7 @@ BUCKETS: Final = 64
 CHANGES: Final = "tollkeeper:changes"
 """The channel on which the name of every replaced document is announced."""
 
-PUBLISHED: Final = "published"
+PUBLISHED: Final = "published:l"
 """Holds the deployment's id once every document is there: before that, a missing document says nothing."""
 
 LINE_CHANGED: Final = "line"

@@ -1,4 +1,4 @@
-"""When an epoch may open: every verdict of the keeper, from what Postgres knows and what Redis holds."""
+"""When an epoch may open: every judgement of the keeper, from what Postgres knows and what Redis holds."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def test_one_bucket_without_its_line_closes(bucket: int) -> None:
     """A single lost bucket is enough, and is named."""
     held = lines()
     held[bucket] = None
-    verdict = judge(RUNNING, "r2", held, SOME, SOME)
-    assert isinstance(verdict, Closed)
-    assert f"l{bucket}" in verdict.why
+    judged = judge(RUNNING, "r2", held, SOME, SOME)
+    assert isinstance(judged, Closed)
+    assert f"l{bucket}" in judged.why
 
 
 @pytest.mark.parametrize("held", [lines(deployment="other"), lines(epoch=2), lines(epoch=4)])
@@ -68,9 +68,9 @@ def test_a_stream_behind_its_watermark_closes(bucket: int) -> None:
     """Entries are gone that Postgres has seen: others may be gone that it has not."""
     behind = [*SOME]
     behind[bucket] = StreamId(5, 0)
-    verdict = judge(RUNNING, "r2", lines(), behind, SOME)
-    assert isinstance(verdict, Closed)
-    assert f"l{bucket}" in verdict.why
+    judged = judge(RUNNING, "r2", lines(), behind, SOME)
+    assert isinstance(judged, Closed)
+    assert f"l{bucket}" in judged.why
 
 
 def test_a_stream_ahead_of_its_watermark_is_fine() -> None:

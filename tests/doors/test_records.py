@@ -6,7 +6,6 @@ import asyncio
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-import asyncpg
 import pytest
 
 from gateway import app
@@ -14,9 +13,12 @@ from gateway.errors import PreconditionError, StoreUnavailableError
 from gateway.records import customers, migrate, usage
 from gateway.records.database import Database
 from gateway.records.queries import named
+from gateway.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import asyncpg
 
 SUBJECTS = sorted(
     entry.name.removesuffix(".sql") for entry in files("gateway.records").iterdir() if entry.name.endswith(".sql")
@@ -82,8 +84,6 @@ async def test_an_office_without_its_migrations_says_what_to_run(
     redis_url: str, postgres_url: str, postgres: asyncpg.Connection
 ) -> None:
     """The error names the missing file and the command."""
-    from gateway.settings import Settings
-
     await postgres.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     with pytest.raises(PreconditionError, match=r"0001_first_light\.sql; run: tollkeeper migrate"):
         async with app.office(Settings(), redis_url, postgres_url, ["127.0.0.1:0"]):

@@ -33,7 +33,17 @@ async def flush_once(redis_url: str, postgres_url: str, line: str) -> None:
         pass
 
 
-_steps_left = 0
+class Fuse:
+    """Burns down step by step; at its end this process dies."""
+
+    steps_left = 0
+
+    @classmethod
+    def step(cls) -> None:
+        """Take one step, if it is not the last."""
+        cls.steps_left -= 1
+        if cls.steps_left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def arm() -> None:
@@ -44,7 +54,7 @@ def arm() -> None:
 
     def counted_call(self: Any, *command: Any) -> Any:
         if command[0] == "XTRIM":
-            _step()
+            Fuse.step()
         return call(self, *command)
 
     redis_connection.Connection.call = counted_call  # type: ignore[method-assign]
@@ -52,31 +62,24 @@ def arm() -> None:
 
 def _counted(statement: Any) -> Any:
     async def counted(*args: Any, **kwargs: Any) -> Any:
-        _step()
+        Fuse.step()
         return await statement(*args, **kwargs)
 
     return counted
 
 
-def _step() -> None:
-    global _steps_left
-    _steps_left -= 1
-    if _steps_left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def main() -> None:
     """Serve the parent until it closes our input."""
-    global _steps_left
     usage.LOOK_BACK_MS = 0
     for row in sys.stdin:
         count, redis_url, postgres_url, line = row.split()
         if (child := os.fork()) == 0:
-            _steps_left = int(count)
+            Fuse.steps_left = int(count)
             asyncio.run(flush_once(redis_url, postgres_url, line))
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        print("killed" if os.WIFSIGNALED(status) else f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
+        sys.stdout.write("killed\n" if os.WIFSIGNALED(status) else f"ended {os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

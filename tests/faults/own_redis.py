@@ -34,14 +34,7 @@ class OwnRedis:
 
     async def start(self) -> None:
         """Start on the data that is there, and wait until it answers."""
-        self._data.mkdir(exist_ok=True)
-        self.process = subprocess.Popen(
-            [
-                *(self._binary, "--port", "0", "--unixsocket", self._socket, "--dir", self._data, "--save", ""),
-                *("--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
+        self.process = self._run()
         async with asyncio.timeout(10), redis.asyncio.Redis.from_url(self.url) as client:
             while True:
                 try:
@@ -49,6 +42,16 @@ class OwnRedis:
                     break
                 except redis.exceptions.ConnectionError:
                     await asyncio.sleep(0.01)
+
+    def _run(self) -> subprocess.Popen[bytes]:
+        self._data.mkdir(exist_ok=True)
+        return subprocess.Popen(
+            [
+                *(self._binary, "--port", "0", "--unixsocket", self._socket, "--dir", self._data, "--save", ""),
+                *("--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
 
     def kill(self) -> None:
         """End it with SIGKILL."""

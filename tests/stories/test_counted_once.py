@@ -108,10 +108,7 @@ async def test_many_lost_replies_at_once_count_each_claim_once(
 async def test_a_request_that_was_given_up_never_runs_later(
     short_folder: Path, redis_url: str, postgres_url: str, redis_client: redis.asyncio.Redis
 ) -> None:
-    """A request is stuck on its way, sent again and denied; when the stuck one gets through, it must count nothing.
-
-    The new connection kills the old one first: that alone stands between the caller's denial and a late count.
-    """
+    """A request is stuck on its way, sent again and denied; when the stuck one gets through, it counts nothing."""
     bucket = keys.bucket_of("acme")
     async with (
         redis_proxy(redis_url, short_folder) as (proxy, proxied),

@@ -198,6 +198,7 @@ async def test_silent_stores_are_waited_for_briefly() -> None:
         )
         assert time.monotonic() - started_s < 10
     assert [rows[name]["ok"] for name in ("redis", "postgres", "gateway")] == [False, False, False]
+    assert rows["gateway"]["found"] == f"no gateway answers at {where}"
     assert "does not answer" in rows["redis"]["found"]
     assert "does not answer" in rows["postgres"]["found"]
     assert "sesame" not in ran.out + ran.err

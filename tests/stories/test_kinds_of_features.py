@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from billing_core.periods import milliseconds_of
+from gateway.v1.entitlement_pb2 import CheckEntitlementRequest as Request
 from gateway.v1.entitlement_pb2 import Reason
 
 if TYPE_CHECKING:
@@ -113,8 +114,6 @@ async def test_a_rate_starts_anew_with_its_window(office: Running) -> None:
 
 async def test_a_batch_decides_each_claim_for_itself(office: Running) -> None:
     """One denial in a batch does not touch its neighbours; decisions come in the order of the claims."""
-    from gateway.v1.entitlement_pb2 import CheckEntitlementRequest as Request
-
     customer = await sell(office)
     claims = [
         Request(customer=customer, feature="calls", quantity=6),

@@ -88,7 +88,7 @@ async def test_a_flusher_killed_between_any_two_steps_loses_and_doubles_nothing(
     postgres: asyncpg.Connection,
     redis_client: redis.asyncio.Redis,
 ) -> None:
-    """SIGKILL before every step in turn, new usage arriving in between: Postgres ends with exactly what was admitted."""
+    """SIGKILL before every step in turn, new usage in between: Postgres ends with exactly what was admitted."""
     admitted: dict[str, int] = {}
     async with running_office(short_folder, redis_url, postgres_url, NEVER_FLUSHES) as office:
         await _subscribe(office, "acme", "zeta")
