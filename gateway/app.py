@@ -45,7 +45,18 @@ class Office:
 def run(main: Coroutine[None, None, Result], *, quiet: bool = False) -> Result:
     """Run a process's main coroutine on uvloop; `quiet` logs only what is wrong."""
     telemetry.configure(quiet=quiet)
-    return uvloop.run(main)
+
+    async def stoppable() -> Result:
+        """Let SIGTERM unwind what was started, as Ctrl-C does."""
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await main
+
+    try:
+        return uvloop.run(stoppable())
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
 
 
 @contextlib.asynccontextmanager
@@ -127,13 +138,9 @@ async def migrate_database(postgres_url: str) -> list[str]:
 
 
 async def until_told_to_stop() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
+    """Wait for Ctrl-C or SIGTERM; from then on neither interrupts the stopping, which is bounded in time."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
-    try:
-        await told.wait()
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+    await told.wait()

@@ -67,7 +67,7 @@ class AlreadyExistsError(TollkeeperError):
 
 
 class PreconditionError(TollkeeperError):
-    """The state of things does not allow this."""
+    """This cannot be done now."""
 
     reason = "FAILED_PRECONDITION"
 

@@ -87,6 +87,7 @@ class Connection(asyncio.Protocol):
         StoreUnavailableError; `on_push` gets each message of a subscribed channel.
         """
         loop = asyncio.get_running_loop()
+        made: Self | None = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 if address.path:
@@ -97,7 +98,9 @@ class Connection(asyncio.Protocol):
                         lambda: cls(on_lost, on_push), address.host, address.port, ssl=context
                     )
                 await made._greet(address)  # noqa: SLF001 - our own, made a line above
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, StoreUnavailableError) as error:
+            if made is not None:
+                made.close()
             where = address.path or f"{address.host}:{address.port}"
             raise StoreUnavailableError(f"Redis at {where} does not answer ({str(error) or 'timeout'})") from error
         return made

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS_MAX = 8
 COMMAND_TIMEOUT_S = 10
+CONNECT_TIMEOUT_S = 5
 
 _UNAVAILABLE = (
     OSError,
@@ -34,6 +35,7 @@ _UNAVAILABLE = (
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
     asyncpg.UndefinedTableError,
+    asyncpg.InsufficientPrivilegeError,
 )
 
 
@@ -52,6 +54,7 @@ class Database:
                 min_size=1,
                 max_size=CONNECTIONS_MAX,
                 command_timeout=COMMAND_TIMEOUT_S,
+                timeout=CONNECT_TIMEOUT_S,
                 server_settings={"application_name": "tollkeeper", "timezone": "UTC"},
             )
         return cls(pool)
