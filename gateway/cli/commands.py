@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 from billing_core.errors import BillingError
 from gateway.cli import ask, demo, desk, doctor, plane, stores
-from gateway.cli.show import complain
+from gateway.cli.show import complain, out
 from gateway.errors import InvalidRequestError, PreconditionError, TollkeeperError
 from gateway.settings import SettingsError
 
 MISUSE, FAULT = 2, 1
 
+
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
+    """An entitlement and quota gateway: it says whether this customer may use this feature now."""
+    if show:
+        from importlib.metadata import version as installed
+
+        out.print(f"tollkeeper {installed('tollkeeper')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="tollkeeper",
-    help="An entitlement and quota gateway: may this customer use this feature now?",
+    callback=version,
+    invoke_without_command=True,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

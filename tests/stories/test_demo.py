@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
+import time
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.terminal import Children
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Iterator
+
+COLD_START_S_MAX = 5.0
 
 
 @pytest.fixture
@@ -82,6 +85,17 @@ async def test_people_read_a_story_and_a_table(temporary: Path) -> None:
     assert "│ Total                    │           │        52.69 │" in ran.out
     assert "starting " in ran.err
     assert "first check answered" in ran.err
+
+
+async def test_the_first_allowed_check_comes_within_five_seconds(temporary: Path) -> None:
+    """From the command to the first allowed check, on stores that were started and prepared for it."""
+    began = time.monotonic()
+    process = await terminal.start("demo", TMPDIR=str(temporary))
+    assert process.stdout is not None
+    while "→ allowed" not in (line := (await process.stdout.readline()).decode()):
+        assert line, "the demo ended"
+    assert time.monotonic() - began < COLD_START_S_MAX
+    assert (await terminal.ended(process)).exit_code == 0
 
 
 async def test_a_kept_demo_serves_until_told_to_stop(temporary: Path) -> None:

@@ -1,0 +1,119 @@
+"""publish.lua replaces a document by a newer one and announces it; whatever else comes changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.counters import keys
+from gateway.counters.connection import Address, Connection
+from gateway.counters.publish import SCRIPT, publish
+from gateway.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import redis.asyncio
+
+NAME = "doc:l:acme"
+
+
+def document(version: int, text: str = "") -> bytes:
+    """Write a document of this version."""
+    return b'{"version":%d,"text":"%s"}' % (version, text.encode())
+
+
+@pytest.fixture
+async def connection(redis_url: str) -> AsyncIterator[Connection]:
+    """A connection of ours."""
+    opened = await Connection.open(Address.parse(redis_url))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def announced(redis_client: redis.asyncio.Redis) -> AsyncIterator[asyncio.Queue[str]]:
+    """What somebody else hears on the channel."""
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    async def listen() -> None:
+        async for message in pubsub.listen():
+            if message["type"] == "message":
+                heard.put_nowait(message["data"])
+
+    async with redis_client.pubsub() as pubsub:
+        await pubsub.subscribe(keys.CHANGES)
+        listening = asyncio.create_task(listen())
+        yield heard
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def names_until(heard: asyncio.Queue[str], last: str, redis_client: redis.asyncio.Redis) -> list[str]:
+    """Tell what was announced so far: all that comes before a word of our own."""
+    await redis_client.publish(keys.CHANGES, last)
+    names = []
+    async with asyncio.timeout(5):
+        while (name := await heard.get()) != last:
+            names.append(name)
+    return names
+
+
+async def test_only_a_newer_document_replaces_and_is_announced(
+    connection: Connection, announced: asyncio.Queue[str], redis_client: redis.asyncio.Redis
+) -> None:
+    """The first and each newer one are taken and announced; an equal or older one is neither."""
+    taken = {2: True, 1: False, 3: True}
+    for version, replaced in taken.items():
+        before = await redis_client.get(NAME)
+        assert await publish(connection, NAME, version, document(version)) is replaced
+        assert await redis_client.get(NAME) == (document(version).decode() if replaced else before)
+    assert await publish(connection, NAME, 3, document(3, "other")) is False
+    assert await redis_client.get(NAME) == document(3).decode()
+    assert await redis_client.ttl(NAME) == -1
+    assert await names_until(announced, "end", redis_client) == [NAME, NAME]
+
+
+async def test_publishers_in_any_order_end_with_the_newest(
+    redis_url: str, connection: Connection, announced: asyncio.Queue[str], redis_client: redis.asyncio.Redis
+) -> None:
+    """Two publishers write forty versions in a random order at once: the newest stays, each rise is announced."""
+    other = await Connection.open(Address.parse(redis_url))
+    versions = random.Random(7).sample(range(1, 41), 40)  # noqa: S311 - an order, not a secret
+    sent = zip(versions, itertools.cycle((connection, other)))
+    took = await asyncio.gather(*(publish(by, NAME, version, document(version)) for version, by in sent))
+    other.close()
+    assert await redis_client.get(NAME) == document(40).decode()
+    assert took[versions.index(40)] is True
+    assert await names_until(announced, "end", redis_client) == [NAME] * sum(took)
+
+
+@pytest.mark.parametrize(
+    ("held", "arguments"),
+    [
+        (b"no JSON", ["4", document(4), keys.CHANGES]),
+        (b"{}", ["4", document(4), keys.CHANGES]),
+        (document(3), ["four", document(4), keys.CHANGES]),
+        (document(3), ["4", document(4)]),
+        (document(3), ["4"]),
+        (document(3), []),
+    ],
+    ids=["no JSON", "no version", "no number", "no channel", "no document", "nothing"],
+)
+async def test_what_cannot_be_compared_changes_nothing(
+    connection: Connection,
+    announced: asyncio.Queue[str],
+    redis_client: redis.asyncio.Redis,
+    held: bytes,
+    arguments: list[str | bytes],
+) -> None:
+    """A held document that cannot be read and arguments that are missing are errors."""
+    await redis_client.set(NAME, held)
+    with pytest.raises(StoreUnavailableError):
+        await connection.call("EVAL", SCRIPT, 1, NAME, *arguments)
+    assert await redis_client.get(NAME) == held.decode()
+    assert await names_until(announced, "end", redis_client) == []
