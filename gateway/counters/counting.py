@@ -48,6 +48,7 @@ class _Ask:
     gateway: str = ""
     sent_on: Connection | None = None
     first_sent_s: float = 0.0
+    sent_s: float = 0.0
     answered: bool = False
 
 
@@ -121,7 +122,8 @@ class Counters:
             self._answer(ask, UNAVAILABLE)
             return
         ask.line, ask.gateway, ask.sent_on = line, self.standing.gateway, connection
-        ask.first_sent_s = ask.first_sent_s or self._loop.time()
+        ask.sent_s = self._loop.time()
+        ask.first_sent_s = ask.first_sent_s or ask.sent_s
         number = consume.PEEK if ask.order.peek else ask.number
         packed = consume.command(ask.order, line, self.standing.gateway, number, whole_script=whole_script)
         connection.send(packed, lambda answer: self._heard(ask, answer))
@@ -220,7 +222,7 @@ class Counters:
                 return
             now_s = self._loop.time()
             oldest = next((ask for ask in self._pending.values() if ask.sent_on is connection), None)
-            if oldest is not None and now_s - oldest.first_sent_s > self._timeout_s:
+            if oldest is not None and now_s - oldest.sent_s > self._timeout_s:
                 raise StoreUnavailableError(f"Redis left a claim unanswered for {self._timeout_s:g} s")
             if self._recheck.is_set() or now_s - checked_s >= CHECK_EVERY_S:
                 self._recheck.clear()

@@ -135,21 +135,18 @@ async def test_any_bytes_are_kept_aside_as_printable_text(
     assert not shown or shown.isprintable()
 
 
-@pytest.mark.parametrize(
-    ("watermark_ms", "kept_ms"),
-    [(0, [60_000, 30_000, 10_000, 9_999, 1]), (30_001, [30_000, 10_000, 9_999, 1]), (30_000, [10_000, 9_999, 1])]
-    + [(10_000, [10_000, 9_999, 1]), (1, [10_000, 9_999, 1])],
-)
+@pytest.mark.parametrize(("watermark_ms", "trimmed"), [(0, 0), (30_001, 1), (30_000, 2), (10_000, 2), (1, 2)])
 async def test_only_what_is_old_and_written_down_is_trimmed(
-    connection: Connection, redis_client: redis.asyncio.Redis, watermark_ms: int, kept_ms: list[int]
+    connection: Connection, redis_client: redis.asyncio.Redis, watermark_ms: int, trimmed: int
 ) -> None:
     """Ages in ms: what lies behind the watermark stays, and so does what a claim asked again may look for."""
     assert LOOK_BACK_MS == 10_000
-    for age_ms in (60_000, 30_000, 10_000, 9_999, 1):
-        await redis_client.xadd(STREAM, entry(), f"{NOW_MS - age_ms}-5")
+    names = [f"{NOW_MS - age_ms}-5" for age_ms in (60_000, 30_000, 10_000, 9_999, 1)]
+    for name in names:
+        await redis_client.xadd(STREAM, entry(), name)
     watermark = StreamId(NOW_MS - watermark_ms, 5) if watermark_ms else BEGINNING
     await usage.trim(connection, BUCKET, watermark, NOW_MS)
-    assert [name for name, _ in await redis_client.xrange(STREAM)] == [f"{NOW_MS - age_ms}-5" for age_ms in kept_ms]
+    assert [name for name, _ in await redis_client.xrange(STREAM)] == names[trimmed:]
 
 
 async def test_trimming_stops_at_the_very_entry(connection: Connection, redis_client: redis.asyncio.Redis) -> None:
@@ -182,6 +179,7 @@ async def test_the_last_id_outlives_its_entry(connection: Connection, redis_clie
     assert await usage.last_id(connection, BUCKET) == StreamId(17, 4)
 
 
+@settings(deadline=None, database=None)
 @given(
     one=st.tuples(st.integers(0, 2**50), st.integers(0, 9)), other=st.tuples(st.integers(0, 2**50), st.integers(0, 9))
 )

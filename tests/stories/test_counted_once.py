@@ -10,7 +10,7 @@ import pytest
 from gateway.client import GatewayError
 from gateway.counters import keys
 from tests.conftest import SAMPLE, running_office
-from tests.faults.redis_proxy import redis_proxy
+from tests.faults.store_proxy import redis_proxy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,22 +1,22 @@
-"""A proxy between a gateway and Redis that can lose replies: the command runs, its answer never comes."""
+"""A proxy between a gateway and a store that can lose replies: the command runs, its answer never comes."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
 
-class RedisProxy:
+class StoreProxy:
     """Forwards bytes both ways, but for what a test asks for.
 
     `lose_reply_to` cuts the connection instead of forwarding one reply; `hold_request` keeps one request back until
-    `release` is set.
+    `release` is set; `away` refuses everybody.
     """
 
     def __init__(self, path: str) -> None:
@@ -25,11 +25,15 @@ class RedisProxy:
         self.lost = 0
         self.hold_request: bytes | None = None
         self.held = asyncio.Event()
+        self.away = False
         self.release = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client until either side is gone."""
+        if self.away:
+            writer.close()
+            return
         up_reader, up_writer = await asyncio.open_unix_connection(self._path)
         cut = asyncio.Event()
         self._writers |= {writer, up_writer}
@@ -68,14 +72,29 @@ class RedisProxy:
 
 
 @asynccontextmanager
-async def redis_proxy(redis_url: str, folder: Path) -> AsyncIterator[tuple[RedisProxy, str]]:
+async def redis_proxy(redis_url: str, folder: Path) -> AsyncIterator[tuple[StoreProxy, str]]:
     """Run a proxy in front of a Redis on a unix socket; yields it and its URL."""
     parts = urlsplit(redis_url)
-    proxy = RedisProxy(parts.path)
     path = folder / "proxy.sock"
+    async with _proxy(parts.path, path) as proxy:
+        yield proxy, f"unix://{path}?{parts.query}"
+
+
+@asynccontextmanager
+async def postgres_proxy(postgres_url: str, folder: Path) -> AsyncIterator[tuple[StoreProxy, str]]:
+    """Run a proxy in front of a Postgres on a unix socket; yields it and its URL."""
+    parts = urlsplit(postgres_url)
+    where = parse_qs(parts.query)["host"][0]
+    async with _proxy(f"{where}/.s.PGSQL.5432", folder / ".s.PGSQL.5432") as proxy:
+        yield proxy, postgres_url.replace(where, str(folder))
+
+
+@asynccontextmanager
+async def _proxy(upstream: str, path: Path) -> AsyncIterator[StoreProxy]:
+    proxy = StoreProxy(upstream)
     server = await asyncio.start_unix_server(proxy.serve, path)
     try:
-        yield proxy, f"unix://{path}?{parts.query}"
+        yield proxy
     finally:
         proxy.release.set()
         proxy.cut_all()
