@@ -11,7 +11,7 @@ from gateway.counters.usage import pack_claim
 from gateway.decision import Absent, Limit, Reason, Setting, Switch, Tally, decide, decide_counted, degrade, refuse
 from gateway.entitlements import Wanted, customer_document
 from gateway.errors import IdempotencyKeyReusedError, StoreCorruptError, StoreUnavailableError
-from gateway.telemetry import Event, log
+from gateway.telemetry import Event, Seldom
 from gateway.windows import COMPUTED_MS, Calendar
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Checker:
         self._counters = counters
         self._idempotency_ttl_ms = idempotency_ttl_ms
         self._calendar = Calendar()
+        self._log = Seldom()
         self._time = asyncio.get_running_loop().time
 
     def submit(self, claim: Claim, reply: Reply, deadline_s: float, tries: int = TRIES_MAX) -> None:
@@ -114,7 +115,7 @@ class Checker:
                         used=answer.used,
                         now_ms=answer.now_ms,
                         window_end_ms=window_end_ms,
-                        event_id=order.key.event_id if order.key and kind == b"REPLAYED" else answer.event_id,
+                        event_id=answer.event_id,
                         replayed=kind == b"REPLAYED",
                     )
                     reply(decide_counted(limit, claim, tally, who.plan.name, who.version))
@@ -151,7 +152,7 @@ class Checker:
             try:
                 self._entitlements.hold(document, found, self._time())
             except StoreCorruptError as error:
-                log.error(Event.DOCUMENT_REFUSED, key=document, error=str(error))
+                self._log.warning(document, Event.DOCUMENT_REFUSED, key=document, error=str(error))
                 reply(degrade())
                 return
             self.submit(claim, reply, deadline_s, tries - 1)

@@ -94,12 +94,11 @@ class Gateway:
 
     async def batch_check(
         self, claims: list[entitlement_pb2.CheckEntitlementRequest]
-    ) -> list[entitlement_pb2.CheckEntitlementResponse]:
-        """Ask several claims at once, each for itself; decisions in the order of the claims."""
+    ) -> entitlement_pb2.BatchCheckEntitlementsResponse:
+        """Ask several claims at once, each for itself; decisions in the order of the claims, failures by place."""
         request = entitlement_pb2.BatchCheckEntitlementsRequest(claims=claims)
         stub: Any = entitlement_pb2_grpc.EntitlementServiceStub(self._channel)
-        answered = await self._answer(stub.BatchCheckEntitlements(request, timeout=self._timeout_s))
-        return list(answered.decisions)
+        return await self._answer(stub.BatchCheckEntitlements(request, timeout=self._timeout_s))
 
     async def apply_catalog(self, source: str, *, validate_only: bool = False) -> catalog_pb2.ApplyCatalogResponse:
         """Take the text of a catalog file, whole or not at all."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from billing_core.periods import moment_of
 from gateway.counters import keys, usage
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from gateway.counters.connection import Address, Connection
     from gateway.records.database import Database
+
+TRIM_EVERY_S: Final = 1.0
 
 
 class Flusher:
@@ -40,6 +42,8 @@ class Flusher:
         self._delay_s = delay_ms_max / 1000
         self._batch_max = batch_max
         self._untrimmed: set[int] = set()
+        self._now_s = asyncio.get_running_loop().time
+        self._trimmed_s = -TRIM_EVERY_S
         self._life: asyncio.Task[None] | None = None
 
     # start → flush → stop
@@ -81,7 +85,7 @@ class Flusher:
             written = await records.watermarks(transaction)
         marks = [StreamId(*written.get(keys.tag(bucket), (0, 0))) for bucket in range(keys.BUCKETS)]
         reading = (usage.read(connection, bucket, mark, self._batch_max) for bucket, mark in enumerate(marks))
-        more = False
+        more, ours = False, set[int]()
         for bucket, found in enumerate(await asyncio.gather(*reading, return_exceptions=True)):
             if isinstance(found, StoreCorruptError):
                 log.error(Event.FLUSH_FAILED, bucket=keys.tag(bucket), error=str(found))
@@ -91,15 +95,19 @@ class Flusher:
             if found.line != expected:
                 continue
             if found.entries:
-                await self._write(bucket, marks[bucket], found.entries)
+                more = more or len(found.entries) == self._batch_max
+                if not await self._write(bucket, marks[bucket], found.entries):
+                    continue  # how far the other flusher came is read with the next flush
                 marks[bucket] = found.entries[-1].stream_id
                 self._untrimmed.add(bucket)
-                more = more or len(found.entries) == self._batch_max
-        await self._trim(connection, marks)
+            ours.add(bucket)
+        if self._now_s() - self._trimmed_s >= TRIM_EVERY_S:
+            self._trimmed_s = self._now_s()
+            await self._trim(connection, {bucket: marks[bucket] for bucket in ours & self._untrimmed})
         return more
 
-    async def _write(self, bucket: int, mark: StreamId, entries: list[UsageEvent | usage.UnreadableEntry]) -> None:
-        """Rows, totals, quarantine and watermark in one transaction; nothing when another flusher was faster."""
+    async def _write(self, bucket: int, mark: StreamId, entries: list[UsageEvent | usage.UnreadableEntry]) -> bool:
+        """Rows, totals, quarantine and watermark in one transaction; False, and nothing, when another was faster."""
         name = keys.tag(bucket)
         events = [_row(entry) for entry in entries if isinstance(entry, UsageEvent)]
         broken = [
@@ -109,21 +117,20 @@ class Flusher:
         ]
         async with self._database.transaction() as transaction:
             if not await records.advance(transaction, name, mark, entries[-1].stream_id):
-                return
+                return False
             await records.write(transaction, name, events)
             await records.quarantine(transaction, name, broken)
         for row in broken:
             log.error(Event.ENTRY_QUARANTINED, bucket=name, stream_id=str(StreamId(*row.position)), why=row.why)
+        return True
 
-    async def _trim(self, connection: Connection, marks: list[StreamId]) -> None:
-        """Drop committed entries once they are old enough, in those buckets that may hold any."""
+    async def _trim(self, connection: Connection, marks: dict[int, StreamId]) -> None:
+        """Drop committed entries that are old enough; a bucket is done when its last one was."""
         time = await connection.call("TIME")
         assert isinstance(time, list)
         now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
-        for bucket in list(self._untrimmed):
-            if marks[bucket].ms < now_ms - usage.LOOK_BACK_MS:
-                await usage.trim(connection, bucket, marks[bucket], now_ms)
-                self._untrimmed.discard(bucket)
+        await asyncio.gather(*(usage.trim(connection, bucket, mark, now_ms) for bucket, mark in marks.items()))
+        self._untrimmed -= {bucket for bucket, mark in marks.items() if mark.ms < now_ms - usage.LOOK_BACK_MS}
 
 
 def _row(event: UsageEvent) -> EventRow:

@@ -61,7 +61,10 @@ def judge(
     new = not any(lines) and not any(last.ms for last in last_ids)
     if new and deployment.epoch == 0 and not any(mark.ms for mark in watermarks):
         return Open(1)
+    unborn = deployment.epoch == 1 and not deployment.opened  # the first opening was cut short
     for bucket, line in enumerate(lines):
+        if line is None and unborn and not last_ids[bucket].ms and not watermarks[bucket].ms:
+            continue
         if line is None:
             return Closed(f"bucket {keys.tag(bucket)} has lost its line: Redis lost data, or is another Redis")
         epochs = {deployment.epoch} if deployment.opened else {deployment.epoch, deployment.epoch - 1}
@@ -78,7 +81,7 @@ def judge(
 
 
 class Keeper:
-    """Looks twice a second; `line` is what every bucket's line must be, None while the counters are closed."""
+    """Looks twice a second; `line` is what every bucket's line must be, None while it does not or nobody can tell."""
 
     def __init__(self, database: Database, address: Address) -> None:
         self._database = database
@@ -92,7 +95,7 @@ class Keeper:
 
     async def start(self) -> None:
         """Begin to look; returns after the first verdict, whatever it is."""
-        self._life = asyncio.create_task(stay_connected(self._address, self._serve, on_down=self._close_for))
+        self._life = asyncio.create_task(stay_connected(self._address, self._serve, on_down=self._could_not_look))
         await self._looked.wait()
 
     async def stop(self) -> None:
@@ -108,7 +111,7 @@ class Keeper:
             except StoreCorruptError as error:
                 self._close(str(error))
             except StoreUnavailableError as error:
-                self._close_for(error)
+                self._could_not_look(error)
                 if connection.lost:
                     raise
             self._looked.set()
@@ -133,6 +136,7 @@ class Keeper:
         match judge(deployment, identity.replid, lines, last_ids, watermarks):
             case Holds():
                 self.line = current
+                log.info(Event.EPOCH_HOLDS, epoch=deployment.epoch)
             case Open(epoch):
                 await self._open(connection, Line(deployment.id, epoch, identity.replid), deployment)
             case Closed(why):
@@ -167,5 +171,9 @@ class Keeper:
         self.line, self.why_closed = None, why
         self._looked.set()
 
-    def _close_for(self, error: StoreUnavailableError) -> None:
-        self._close(str(error))
+    def _could_not_look(self, error: StoreUnavailableError) -> None:
+        """Say nothing of the epoch: it may hold, and gateways find out by themselves."""
+        if self.line is not None:
+            log.warning(Event.KEEPER_BLIND, error=str(error))
+        self.line, self.why_closed = None, str(error)
+        self._looked.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -10,7 +11,8 @@ import msgspec
 from billing_core.entitlements import Limit, MeteredFeature, Overage, Setting, Switch
 from billing_core.periods import milliseconds_of
 from gateway.catalog_file import parse_catalog
-from gateway.counters.publish import mark_published, publish, published_by
+from gateway.counters import keys
+from gateway.counters.publish import begin_publishing, mark_published, publish, published_by
 from gateway.counters.reconnect import stay_connected
 from gateway.entitlements import (
     Boolean,
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from gateway.records.database import Database
 
 BATCH: Final = 500
+SOON_S_MAX: Final = 0.5
+"""How long whoever changed something waits for it to be published, at most."""
+
 LOOK_EVERY_S: Final = 0.2
 """A change that another office wrote is seen this soon; our own are published at once."""
 
@@ -49,6 +54,7 @@ class Publisher:
         self._one_at_a_time = asyncio.Lock()
         self._first_try = asyncio.Event()
         self._deployment = ""
+        self._begun_on: Connection | None = None
         self._life: asyncio.Task[None] | None = None
 
     # start → publish → stop
@@ -77,6 +83,12 @@ class Publisher:
                     break
         return published
 
+    async def publish_soon(self) -> None:
+        """Publish what was just committed, as far as that goes at once: what stays behind is published later."""
+        with contextlib.suppress(StoreUnavailableError, TimeoutError):
+            async with asyncio.timeout(SOON_S_MAX):
+                await self.publish_waiting()
+
     async def _serve(self, connection: Connection) -> None:
         self._connection = connection
         try:
@@ -94,34 +106,41 @@ class Publisher:
             self._connection = None
 
     async def _complete(self, connection: Connection) -> None:
-        """See that Redis has every document: one that lost them, or never had them, gets all of them again."""
+        """See that Redis has every document: one that lost them, or never had them, gets all of them again.
+
+        The mark is set only over what was begun on this connection: a loss meanwhile takes both away.
+        """
         holder = await published_by(connection)
         if holder is not None and holder == self._deployment:
             return
         async with self._database.transaction() as transaction:
-            self._deployment = (await deployments.read_or_create(transaction)).id
-            if holder is None:
+            ours = self._deployment = (await deployments.read_or_create(transaction)).id
+        if holder not in (None, keys.PUBLISHING, ours):
+            raise StoreUnavailableError(f"this Redis holds the documents of deployment {holder}, not {ours}")
+        if holder is None or (holder == keys.PUBLISHING and self._begun_on is not connection):
+            await begin_publishing(connection)
+            self._begun_on = connection
+            async with self._database.transaction() as transaction:
                 await publications.all_again(transaction)
-        if holder is None:
-            await self.publish_waiting()
-            await mark_published(connection, self._deployment)
-        elif holder != self._deployment:
-            raise StoreUnavailableError(
-                f"this Redis holds the documents of deployment {holder}, not {self._deployment}"
-            )
+        await self.publish_waiting()
+        async with self._database.transaction() as transaction:
+            if not await publications.any_left(transaction):
+                await mark_published(connection, ours)
 
     async def _publish_batch(self, connection: Connection) -> int:
+        """Publish what waits, plans before the customers that are on them."""
         async with self._database.transaction() as transaction:
             waiting = await publications.waiting(transaction, BATCH)
+            in_force: dict[int, Catalog] = {}
+            for plan, version in {(one.plan, one.version) for one in waiting if one.plan is not None}:
+                assert version is not None
+                content = await _plan(transaction, plan, version, in_force)
+                name = plan_document(plan, version)
+                await publish(connection, name, content.version, msgspec.json.encode(content))
             for customer in {one.customer for one in waiting if one.customer is not None}:
                 document = await _customer(transaction, customer)
                 name = customer_document(customer)
                 await publish(connection, name, document.version, msgspec.json.encode(document))
-            for plan, version in {(one.plan, one.version) for one in waiting if one.plan is not None}:
-                assert version is not None
-                content = await _plan(transaction, plan, version)
-                name = plan_document(plan, version)
-                await publish(connection, name, content.version, msgspec.json.encode(content))
             await publications.done(transaction, [one.number for one in waiting])
         return len(waiting)
 
@@ -139,11 +158,14 @@ async def _customer(transaction: Transaction, customer: str) -> CustomerDocument
     )
 
 
-async def _plan(transaction: Transaction, plan: str, version: int) -> PlanDocument:
+async def _plan(transaction: Transaction, plan: str, version: int, in_force: dict[int, Catalog]) -> PlanDocument:
+    """Build a plan's document; `in_force` remembers catalogs by version. Parsing is done off the loop: checks go on."""
     stored = await catalogs.plan_version(transaction, plan, version)
     assert stored is not None, f"plan {plan} version {version} is to be published and does not exist"
-    sold, in_force = parse_catalog(stored.definition), parse_catalog(stored.catalog_source)
-    return document_of(sold, plan, version, in_force, stored.catalog_version)
+    if stored.catalog_version not in in_force:
+        in_force[stored.catalog_version] = await asyncio.to_thread(parse_catalog, stored.catalog_source)
+    sold = await asyncio.to_thread(parse_catalog, stored.definition)
+    return document_of(sold, plan, version, in_force[stored.catalog_version], stored.catalog_version)
 
 
 def document_of(sold: Catalog, plan: str, version: int, in_force: Catalog, catalog_version: int) -> PlanDocument:

@@ -45,7 +45,7 @@ class Settings:
 
     redis_timeout_ms: Annotated[int, _whole(1, 60_000)] = 250  # a thousand times Redis's usual answer on one host
     check_deadline_ms: Annotated[int, _whole(2, 600_000)] = 1000  # who waits longer for a check has given up
-    idempotency_ttl_s: Annotated[int, _whole(1, DAY_S)] = 600  # outlives a client's retries; ~200 bytes each in Redis
+    idempotency_ttl_s: Annotated[int, _whole(10, DAY_S)] = 600  # outlives a client's retries; ~200 bytes each in Redis
     flush_delay_ms_max: Annotated[int, _whole(1, 60_000)] = 200  # usage shows within a second, and commits stay few
     flush_batch_max: Annotated[int, _whole(1, 100_000)] = 2000  # one transaction of some ten milliseconds
     document_fresh_for_s: Annotated[int, _whole(1, DAY_S)] = 30  # how late a lost announcement is noticed

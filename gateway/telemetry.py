@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
+import time
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -19,15 +21,38 @@ class Event(StrEnum):
     OFFICE_STARTED = "office.started"  # listen: addresses
     OFFICE_STOPPED = "office.stopped"
     REDIS_LOST = "redis.lost"  # error
-    POSTGRES_LOST = "postgres.lost"  # error
+    KEEPER_BLIND = "keeper.blind"  # error: a store did not let it look
     COUNTING_REFUSED = "counting.refused"  # error: what Redis answered to a claim
     EPOCH_OPENED = "epoch.opened"  # epoch
+    EPOCH_HOLDS = "epoch.holds"  # epoch
     EPOCH_CLOSED = "epoch.closed"  # why: no metered claim is admitted until it is mended
     ENTRY_QUARANTINED = "entry.quarantined"  # bucket, stream_id, why
     FLUSH_FAILED = "flush.failed"  # error
     PUBLISH_FAILED = "publish.failed"  # error
     DOCUMENT_REFUSED = "document.refused"  # key, error: an entitlement document that cannot be read
     UNEXPECTED = "unexpected"  # reference: what the caller was told; exception
+
+
+KINDS_MAX: Final = 1000
+
+
+class Seldom:
+    """Writes an event that checks can cause at most once a second for each kind of it, with how many it stands for."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def warning(self, kind: str, event: Event, **fields: object) -> None:
+        """Log now, or count towards the next that is logged."""
+        logged_s, passed_over = self._last.get(kind, (-math.inf, 0))
+        now_s = time.monotonic()
+        if now_s - logged_s < 1:
+            self._last[kind] = (logged_s, passed_over + 1)
+            return
+        if len(self._last) >= KINDS_MAX:
+            self._last.clear()
+        self._last[kind] = (now_s, 0)
+        log.warning(event, more=passed_over, **fields)
 
 
 def configure(*, quiet: bool = False) -> None:

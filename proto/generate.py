@@ -46,6 +46,7 @@ def generate(out: Path) -> Path:
         f"--plugin=protoc-gen-mypy_grpc={scripts / 'protoc-gen-mypy_grpc'}",
         f"--proto_path={PROTO}",
         f"--proto_path={files('google.type').joinpath('../..')}",
+        f"--proto_path={files('grpc_tools').joinpath('_proto')}",
         f"--python_out={out}",
         f"--grpc_python_out={out}",
         f"--mypy_out=quiet:{out}",

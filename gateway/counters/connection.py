@@ -86,24 +86,29 @@ class Connection(asyncio.Protocol):
         `on_lost` is called once when the connection is gone, after each unanswered callback got a
         StoreUnavailableError; `on_push` gets each message of a subscribed channel.
         """
-        loop = asyncio.get_running_loop()
-        made: Self | None = None
+        where = address.path or f"{address.host}:{address.port}"
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                if address.path:
-                    _, made = await loop.create_unix_connection(lambda: cls(on_lost, on_push), address.path)
-                else:
-                    context = ssl.create_default_context() if address.tls else None
-                    _, made = await loop.create_connection(
-                        lambda: cls(on_lost, on_push), address.host, address.port, ssl=context
-                    )
-                await made._greet(address)  # noqa: SLF001 - our own, made a line above
-        except (OSError, TimeoutError, StoreUnavailableError) as error:
-            if made is not None:
-                made.close()
-            where = address.path or f"{address.host}:{address.port}"
+                made = await cls._connect(address, on_lost, on_push)
+                try:
+                    await made._greet(address)  # noqa: SLF001 - our own, made a line above
+                except BaseException:
+                    made.close()
+                    raise
+        except (OSError, TimeoutError) as error:
             raise StoreUnavailableError(f"Redis at {where} does not answer ({str(error) or 'timeout'})") from error
         return made
+
+    @classmethod
+    async def _connect(
+        cls, address: Address, on_lost: Callable[[], None], on_push: Callable[[list[bytes]], None] | None
+    ) -> Self:
+        loop = asyncio.get_running_loop()
+        if address.path:
+            return (await loop.create_unix_connection(lambda: cls(on_lost, on_push), address.path))[1]
+        context = ssl.create_default_context() if address.tls else None
+        made = await loop.create_connection(lambda: cls(on_lost, on_push), address.host, address.port, ssl=context)
+        return made[1]
 
     async def _greet(self, address: Address) -> None:
         login = ("AUTH", address.username or "default", address.password) if address.password else ()

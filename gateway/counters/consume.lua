@@ -16,8 +16,8 @@
 --          COUNTED · REFUSED (over the ceiling) · PEEKED · REPLAYED (this key was counted before) · KEY_REUSED (for
 --          another request) · SEEN (a number not above the last: look for its event) · STALE (a newer document was
 --          counted with) · WRONG_WINDOW (TIME lies outside) · FENCED (another line) · UNREGISTERED (unknown gateway)
--- GUARANTEE  Everything is validated and read before the first write. The first write is XADD, or the one write of
---          a claim without an event: what can fail (memory, READONLY, NOREPLICAS, MISCONF) fails there, with nothing changed.
+-- GUARANTEE  Everything is validated and read before the first write, which is XADD, or for a claim without an event its
+--          counter: what can fail (memory, READONLY, NOREPLICAS, MISCONF) fails there, with nothing changed.
 
 local MAX = 9007199254740991 -- 2^53-1: above it a Lua number is no longer exact
 local GRACE_MS = 3600000 -- how long counters outlive their window
@@ -41,6 +41,9 @@ local given = {}
 for i = 9, #ARGV, 2 do given[ARGV[i]] = ARGV[i + 1] end
 local ceiling = given.ceiling and whole('ceiling', given.ceiling, 0) or MAX
 local remember_ms = KEYS[4] and whole('remember_ms', given.remember_ms, 1)
+if KEYS[4] and not (given.event_id and given.fingerprint) then
+  error({ err = 'BADARG with an idempotency key: expected event_id and fingerprint' })
+end
 
 -- read
 local head = redis.call('HMGET', KEYS[1], 'line', ARGV[2])
@@ -64,19 +67,22 @@ if running then -- also when TIME has stepped back: use counts in the window tha
 end
 
 -- decide
+local event_id = given.event_id or (ARGV[2] .. '-' .. ARGV[3])
+local key_value = KEYS[4] and (given.fingerprint .. ' ' .. ARGV[2] .. '-' .. ARGV[3])
+if known and number > 0 then
+  if known == key_value then return { 'COUNTED', now, used, starts, event_id } end -- by this very call: its reply was lost
+  local same = string.sub(known, 1, #given.fingerprint + 1) == given.fingerprint .. ' '
+  return { same and 'REPLAYED' or 'KEY_REUSED', now, used, starts, event_id }
+end
 if number > 0 and number <= whole('the last number of ' .. ARGV[2], head[2], 0) then
   return { 'SEEN', now, used, starts }
 end
 if use[3] and whole('the version', use[3], 1) > version then return { 'STALE', now, used, starts } end
-if known and number > 0 then
-  return { known == given.fingerprint and 'REPLAYED' or 'KEY_REUSED', now, used, starts }
-end
 if calendar and (now < tonumber(ARGV[7]) or now >= ends) then return { 'WRONG_WINDOW', now, used, starts } end
 if used + quantity > ceiling then return { 'REFUSED', now, used, starts } end
 if number == 0 then return { 'PEEKED', now, used, starts } end
 
 -- write
-local event_id = given.event_id or (ARGV[2] .. '-' .. ARGV[3])
 if given.event then redis.call('XADD', KEYS[3], '*', 'id', event_id, 'at', now, 'claim', given.event) end
 if running then
   used = redis.call('HINCRBY', KEYS[2], counter, quantity)
@@ -91,5 +97,5 @@ else
   end
 end
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
-if KEYS[4] then redis.call('SET', KEYS[4], given.fingerprint, 'PX', remember_ms) end
+if KEYS[4] then redis.call('SET', KEYS[4], key_value, 'PX', remember_ms) end
 return { 'COUNTED', now, used, starts, event_id }

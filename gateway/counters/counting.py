@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.counters import consume
 from gateway.counters.connection import Address, Connection, ReplyError
-from gateway.counters.deadlines import DeadlineWheel
+from gateway.counters.deadlines import TICK_S, DeadlineWheel
 from gateway.counters.reconnect import stay_connected
 from gateway.counters.standing import Standing
 from gateway.counters.usage import find
 from gateway.errors import StoreUnavailableError
-from gateway.telemetry import Event, log
+from gateway.telemetry import Event, Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 RESEND_S_MAX: Final = 5.0
 """A claim is sent again no later than this after its first sending: the flusher keeps entries twice as long."""
+
+LOOK_UP_MARGIN_MS: Final = 1000
+"""How much earlier than the first sending a lost event is looked for: clocks are not that exact."""
 
 CHECK_EVERY_S: Final = 1.0
 """How often the server is asked who it is."""
@@ -57,6 +60,7 @@ class Counters:
 
     def __init__(self, address: Address, *, timeout_ms: int) -> None:
         self.standing = Standing()
+        self._log = Seldom()
         self._address = address
         self._timeout_s = timeout_ms / 1000
         self._loop = asyncio.get_running_loop()
@@ -149,6 +153,8 @@ class Counters:
                 self.standing.lines[ask.order.bucket] = None
                 ask.sent_on, ask.first_sent_s = None, 0.0
                 self._recheck.set()
+            case b"SEEN" if ask.order.event is None or ask.order.key is not None:
+                self._send_anew(ask, ask.sent_on)  # without an event nobody can tell; a key would have told
             case b"SEEN":
                 task = asyncio.ensure_future(self._look_up(ask, answer, ask.sent_on))
                 self._looking.add(task)
@@ -167,18 +173,17 @@ class Counters:
         if code == "NOSCRIPT":
             self._send_anew(ask, connection, whole_script=True)
             return
-        log.warning(Event.COUNTING_REFUSED, error=error[:200])
+        self._log.warning(code, Event.COUNTING_REFUSED, error=error[:200])
         if code in _SERVER_CHANGED:
             connection.close()
         self._answer(ask, UNAVAILABLE)
 
     async def _look_up(self, ask: _Ask, answer: Answer, connection: Connection) -> None:
         """Tell whether a number that is not above the last was counted: its event is in the stream, or it was not."""
-        order, event_id = ask.order, f"{ask.gateway}-{ask.number}"
-        if order.key is not None:
-            event_id = order.key.event_id
+        event_id = f"{ask.gateway}-{ask.number}"
+        since_ms = answer.now_ms - int((self._loop.time() - ask.first_sent_s) * 1000) - LOOK_UP_MARGIN_MS
         try:
-            found = order.event is not None and await find(connection, order.bucket, event_id, answer.now_ms)
+            found = await find(connection, ask.order.bucket, event_id, since_ms)
         except StoreUnavailableError:
             return  # with the next connection
         if ask.answered:
@@ -221,14 +226,19 @@ class Counters:
             if connection.lost:
                 return
             now_s = self._loop.time()
-            oldest = next((ask for ask in self._pending.values() if ask.sent_on is connection), None)
-            if oldest is not None and now_s - oldest.sent_s > self._timeout_s:
-                raise StoreUnavailableError(f"Redis left a claim unanswered for {self._timeout_s:g} s")
+            if self._overdue(connection):
+                await asyncio.sleep(TICK_S)  # it may be us who were busy: let what has arrived be heard
+                if self._overdue(connection):
+                    raise StoreUnavailableError(f"Redis left a claim unanswered for {self._timeout_s:g} s")
             if self._recheck.is_set() or now_s - checked_s >= CHECK_EVERY_S:
                 self._recheck.clear()
                 checked_s = now_s
                 await self.standing.read(connection)
                 self._send_waiting(connection)
+
+    def _overdue(self, connection: Connection) -> bool:
+        oldest = next((ask for ask in self._pending.values() if ask.sent_on is connection), None)
+        return oldest is not None and self._loop.time() - oldest.sent_s > self._timeout_s
 
     def _send_waiting(self, connection: Connection) -> None:
         """Send what waits for this connection: first again what an older one carried, in order, then what is new."""

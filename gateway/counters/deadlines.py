@@ -25,7 +25,7 @@ class DeadlineWheel(Generic[Item]):
 
     def add(self, deadline_s: float, item: Item) -> None:
         """Remember an item until `deadline_s` on the loop's clock."""
-        slot = int(deadline_s / TICK_S) + 1
+        slot = int(max(deadline_s, self._loop.time()) / TICK_S) + 1  # one that has passed is due with the next tick
         self._slots.setdefault(slot, []).append(item)
         if self._timer is None:
             self._next = int(self._loop.time() / TICK_S)
@@ -40,8 +40,8 @@ class DeadlineWheel(Generic[Item]):
 
     def _turn(self) -> None:
         due = int(self._loop.time() / TICK_S)
-        for slot in range(self._next, due + 1):
-            for item in self._slots.pop(slot, ()):
-                self._expire(item)
+        expired = [item for slot in range(self._next, due + 1) for item in self._slots.pop(slot, ())]
         self._next = due + 1
         self._timer = self._loop.call_later(TICK_S, self._turn) if self._slots else None
+        for item in expired:
+            self._expire(item)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gateway.counters import keys
-from gateway.counters.connection import Address, Connection, ReplyError, pack
+from gateway.counters.connection import Address, Connection, pack
 from gateway.counters.reconnect import stay_connected
 from gateway.errors import StoreUnavailableError
 
@@ -68,20 +68,20 @@ class Documents:
             reply(StoreUnavailableError("Redis is away"))
             return
         self._fetching[key] = [reply]
-        published: list[object] = []
-        self._connection.send(pack("EXISTS", keys.PUBLISHED), published.append)
-        self._connection.send(pack("GET", key), lambda answer: self._fetched(key, answer, complete=published == [1]))
+        self._connection.send(pack("MGET", keys.PUBLISHED, key), lambda answer: self._fetched(key, answer))
 
-    def _fetched(self, key: str, answer: object, *, complete: bool) -> None:
+    def _fetched(self, key: str, answer: object) -> None:
         """Hand out what came; without the mark that all documents are there, a missing one is not an unknown one."""
         document: Document
-        if isinstance(answer, ReplyError):
-            document = StoreUnavailableError(f"Redis refused to hand out {key}: {answer}")
-        elif answer is None and not complete:
-            document = StoreUnavailableError("the documents are not all published")
-        else:
-            assert answer is None or isinstance(answer, bytes | StoreUnavailableError)
-            document = answer
+        match answer:
+            case StoreUnavailableError():
+                document = answer
+            case [None | b"-", None]:  # keys.PUBLISHING
+                document = StoreUnavailableError("the documents are not all published")
+            case [_, None | bytes() as document]:
+                pass
+            case _:
+                document = StoreUnavailableError(f"Redis refused to hand out {key}: {answer}")
         for reply in self._fetching.pop(key):
             reply(document)
 
@@ -108,6 +108,7 @@ class Documents:
             try:
                 async with asyncio.timeout(1):
                     await self._lost.wait()
+                self._lost.clear()  # an earlier connection may have been meant
             except TimeoutError:
                 try:
                     async with asyncio.timeout(self._timeout_s * 4):

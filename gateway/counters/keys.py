@@ -14,6 +14,9 @@ CHANGES: Final = "tollkeeper:changes"
 PUBLISHED: Final = "published:l"
 """Holds the deployment's id once every document is there: before that, a missing document says nothing."""
 
+PUBLISHING: Final = "-"
+"""What it holds meanwhile."""
+
 LINE_CHANGED: Final = "line"
 """What is announced there when the next epoch opens."""
 

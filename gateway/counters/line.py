@@ -22,7 +22,7 @@ class Line:
     @classmethod
     def parse(cls, text: bytes) -> Self:
         """Read what `head` holds."""
-        deployment, _, rest = text.decode().partition(":")
+        deployment, _, rest = text.decode("ascii", "replace").partition(":")
         epoch, _, replid = rest.partition(":")
         if not (deployment and epoch.isdecimal() and replid):
             raise StoreCorruptError(f"a bucket's line reads {text!r}; expected <deployment>:<epoch>:<master_replid>")

@@ -1,4 +1,4 @@
--- Replaces an entitlement document by a newer one and announces it; an older or equal one changes nothing.
+-- Replaces an entitlement document by a newer one, or one that cannot be read, and announces it; else changes nothing.
 --
 -- KEYS     1 document    doc:l:<customer> or plan:<plan>:<version>
 -- ARGV     1 version     of the new document, rising; also inside the document
@@ -11,7 +11,10 @@ local version = assert(tonumber(ARGV[1]), 'version: expected a number')
 assert(ARGV[2] and ARGV[3], 'expected version, document and channel')
 
 local held = redis.call('GET', KEYS[1])
-if held and cjson.decode(held).version >= version then return 0 end
+if held then
+  local readable, document = pcall(cjson.decode, held)
+  if readable and type(document) == 'table' and (tonumber(document.version) or 0) >= version then return 0 end
+end
 redis.call('SET', KEYS[1], ARGV[2])
 redis.call('PUBLISH', ARGV[3], KEYS[1])
 return 1

@@ -14,14 +14,19 @@ SCRIPT: Final = files("gateway.counters").joinpath("publish.lua").read_text(enco
 
 
 async def published_by(connection: Connection) -> str | None:
-    """Tell whose documents these are, by deployment; None while they are not all there."""
+    """Tell whose documents these are, by deployment; PUBLISHING while they are coming, None when there are none."""
     held = await connection.call("GET", keys.PUBLISHED)
     return held.decode() if isinstance(held, bytes) else None
 
 
+async def begin_publishing(connection: Connection) -> None:
+    """Say that documents are coming."""
+    await connection.call("SET", keys.PUBLISHED, keys.PUBLISHING)
+
+
 async def mark_published(connection: Connection, deployment: str) -> None:
-    """Say that every document is there."""
-    await connection.call("SET", keys.PUBLISHED, deployment)
+    """Say that every document is there; without effect when what was begun is gone, and documents with it."""
+    await connection.call("SET", keys.PUBLISHED, deployment, "XX")
 
 
 async def publish(connection: Connection, key: str, version: int, document: bytes) -> bool:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 DELAY_S_MAX: Final = 1.0
 """A Redis that came back is noticed this soon; the jitter keeps a thousand sidecars from coming at once."""
 
+SERVED_S: Final = 5.0
+"""A connection that lasted this long was no failure in a row: it is missed at once, and said so."""
+
 
 async def stay_connected(
     address: Address,
@@ -30,24 +33,26 @@ async def stay_connected(
     `serve` returns when the connection is lost (`on_lost` can wake it) or raises StoreUnavailableError when it is of
     no more use.
     """
-    failures = 0
+    failures, now_s = 0, asyncio.get_running_loop().time
     while True:
-        connection = None
+        connection, opened_s = None, now_s()
         try:
             connection = await Connection.open(address, on_lost, on_push)
             await serve(connection)
-            failures = 0
-            continue
-        except StoreUnavailableError as error:
+            if now_s() - opened_s >= SERVED_S:
+                failures = 0
+                continue
             failures += 1
+        except StoreUnavailableError as error:
+            failures = failures + 1 if now_s() - opened_s < SERVED_S else 1
             if failures == 1:
                 log.warning(Event.REDIS_LOST, error=str(error))
             on_down(error)
         except Exception as error:  # noqa: BLE001 - a bug is shown and tried again: nobody else watches this loop
-            failures += 1
+            failures = failures + 1 if now_s() - opened_s < SERVED_S else 1
             log.error(Event.UNEXPECTED, exc_info=error)
             on_down(StoreUnavailableError(str(error)))
         finally:
             if connection is not None:
                 connection.close()
-        await asyncio.sleep(random.uniform(0, min(DELAY_S_MAX, 0.05 * 2**failures)))  # noqa: S311 - jitter, not a secret
+        await asyncio.sleep(random.uniform(0, min(DELAY_S_MAX, 0.05 * 2 ** min(failures, 5))))  # noqa: S311 - jitter, not a secret

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.counters import consume, keys
 from gateway.counters.line import Line, ServerIdentity, identify
-from gateway.errors import StoreUnavailableError
+from gateway.errors import StoreCorruptError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from gateway.counters.connection import Connection
@@ -69,7 +69,7 @@ class Standing:
         missing: set[int] = set()
         for bucket, reply in enumerate(found):
             assert isinstance(reply, list)
-            line = Line.parse(reply[0]) if reply[0] is not None else None
+            line = _readable(reply[0])
             holds = line is not None and line.replid == identity.replid
             lines.append(str(line) if holds else None)
             if holds and reply[1] is None:
@@ -82,6 +82,14 @@ class Standing:
         self.tell_time(int(at[0]) * 1000 + int(at[1]) // 1000)
         self._registered |= missing
         self.lines = lines
+
+
+def _readable(held: bytes | None) -> Line | None:
+    """Take a line that nobody can read for none: its bucket is not believed, the others are."""
+    try:
+        return None if held is None else Line.parse(held)
+    except StoreCorruptError:
+        return None
 
 
 def _draw_gateway() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
@@ -94,9 +95,10 @@ def pack_claim(customer: str, feature: str, meter: str, quantity: int, version: 
 
 async def read(connection: Connection, bucket: int, after: StreamId, count: int) -> Reading:
     """Read up to `count` entries behind `after`."""
-    line = connection.call("HGET", keys.head(bucket), "line")
-    rows = await connection.call("XRANGE", keys.usage(bucket), f"({after}", "+", "COUNT", count)
-    held = await line
+    held, rows = await asyncio.gather(
+        connection.call("HGET", keys.head(bucket), "line"),
+        connection.call("XRANGE", keys.usage(bucket), f"({after}", "+", "COUNT", count),
+    )
     assert isinstance(rows, list)
     assert held is None or isinstance(held, bytes)
     return Reading(held.decode() if held is not None else None, [_entry(row[0], row[1]) for row in rows])
@@ -111,12 +113,11 @@ async def trim(connection: Connection, bucket: int, watermark: StreamId, now_ms:
     await connection.call("XTRIM", keys.usage(bucket), "MINID", "=", str(first_kept))
 
 
-async def find(connection: Connection, bucket: int, event_id: str, now_ms: int) -> bool:
-    """Tell whether an event of the last LOOK_BACK_MS is in the stream."""
+async def find(connection: Connection, bucket: int, event_id: str, since_ms: int) -> bool:
+    """Tell whether an event written since then is in the stream; not before LOOK_BACK_MS ago, where trimming begins."""
     sought, page, until = event_id.encode(), 500, "+"
     while True:
-        since = now_ms - LOOK_BACK_MS
-        rows = await connection.call("XREVRANGE", keys.usage(bucket), until, since, "COUNT", page)
+        rows = await connection.call("XREVRANGE", keys.usage(bucket), until, since_ms, "COUNT", page)
         assert isinstance(rows, list)
         if any(sought in row[1][1::2] for row in rows):
             return True

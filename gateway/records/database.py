@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Self
 
 import asyncpg
 
-from gateway.errors import StoreUnavailableError
+from gateway.errors import StoreCorruptError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX = 8
 COMMAND_TIMEOUT_S = 10
 CONNECT_TIMEOUT_S = 5
+TRANSACTION_S_MAX = 30
 
 _UNAVAILABLE = (
     OSError,
@@ -70,7 +72,11 @@ class Database:
         What it wrote is on disk when it ends, whatever the server's own setting says.
         """
         with _door():
-            async with self._pool.acquire() as connection, connection.transaction():
+            async with (
+                asyncio.timeout(TRANSACTION_S_MAX),
+                self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection,
+                connection.transaction(),
+            ):
                 await connection.execute("SET LOCAL synchronous_commit = on")
                 yield connection
 
@@ -79,5 +85,7 @@ class Database:
 def _door() -> Iterator[None]:
     try:
         yield
+    except asyncpg.DataError as error:
+        raise StoreCorruptError(f"Postgres takes no such value ({error})") from error
     except _UNAVAILABLE as error:
         raise StoreUnavailableError(f"Postgres: {str(error) or type(error).__name__}") from error

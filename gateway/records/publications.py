@@ -37,6 +37,12 @@ async def all_again(connection: Connection) -> None:
     await connection.execute(_sql["all_plans"])
 
 
+async def any_left(connection: Connection) -> bool:
+    """Tell whether a document waits, also one that another publisher holds."""
+    left: bool = await connection.fetchval(_sql["any_left"])
+    return left
+
+
 async def done(connection: Connection, numbers: Sequence[int]) -> None:
     """Strike them off."""
     await connection.execute(_sql["done"], numbers)

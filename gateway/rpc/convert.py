@@ -41,20 +41,11 @@ def claims_of(request: entitlement_pb2.BatchCheckEntitlementsRequest) -> list[Cl
         raise InvalidRequestError(Violation("claims", f"there are {count}; expected 1 to {BATCH_MAX}"))
     claims: list[Claim] = []
     wrong: list[Violation] = []
-    keyed: dict[tuple[str, str], Claim] = {}
     for index, asked in enumerate(request.claims):
         try:
-            claims.append(claim := claim_of(asked))
+            claims.append(claim_of(asked))
         except InvalidRequestError as error:
             wrong += [Violation(f"claims[{index}].{one.field}", one.description) for one in error.violations]
-            continue
-        if claim.idempotency_key and not claim.peek:
-            first = keyed.setdefault((claim.customer, claim.idempotency_key), claim)
-            if first != claim:
-                field = f"claims[{index}].idempotency_key"
-                wrong.append(
-                    Violation(field, "stands in this batch with another request; expected one key per request")
-                )
     if wrong:
         raise InvalidRequestError(*wrong)
     return claims

@@ -11,10 +11,11 @@ from billing_core.periods import milliseconds_of
 from gateway.catalog_file import parse_catalog, write_catalog
 from gateway.counters.keys import bucket_of
 from gateway.decision import identifier_violations
-from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError
+from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError, TollkeeperError
 from gateway.invoicing import period_usage, preview
 from gateway.records import catalogs, customers
 from gateway.rpc import convert
+from gateway.rpc.status import status_of
 from gateway.v1 import catalog_pb2, customer_pb2, entitlement_pb2, invoice_pb2, subscription_pb2, usage_pb2
 
 if TYPE_CHECKING:
@@ -56,8 +57,17 @@ class Entitlements:
     ) -> entitlement_pb2.BatchCheckEntitlementsResponse:
         """Decide every claim for itself; all of them leave for Redis in one write."""
         claims = convert.claims_of(request)
-        decided = await asyncio.gather(*(self._decided(claim, deadline_s) for claim in claims))
-        return entitlement_pb2.BatchCheckEntitlementsResponse(decisions=map(convert.response_of, decided))
+        asked = (self._decided(claim, deadline_s) for claim in claims)
+        response = entitlement_pb2.BatchCheckEntitlementsResponse()
+        for place, answer in enumerate(await asyncio.gather(*asked, return_exceptions=True)):
+            if isinstance(answer, TollkeeperError):
+                response.decisions.add()
+                response.failed_requests[place].CopyFrom(status_of(answer)[1])
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                response.decisions.append(convert.response_of(answer))
+        return response
 
     def _decided(self, claim: Claim, deadline_s: float) -> asyncio.Future[Decision]:
         future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
@@ -91,7 +101,7 @@ class Plane:
             applied = await catalogs.apply(
                 connection, catalog.product, request.source, definitions, validate_only=request.validate_only
             )
-        await self._publisher.publish_waiting()
+        await self._publisher.publish_soon()
         return convert.applied_of(catalog.product, applied)
 
     async def create_customer(self, request: customer_pb2.CreateCustomerRequest, _: float) -> customer_pb2.Customer:
@@ -101,7 +111,7 @@ class Plane:
             raise InvalidRequestError(*wrong)
         async with self._database.transaction() as connection:
             created_at = await customers.add(connection, customer, bucket_of(customer))
-        await self._publisher.publish_waiting()
+        await self._publisher.publish_soon()
         return customer_pb2.Customer(name=f"customers/{customer}", created_at_ms=milliseconds_of(created_at))
 
     async def create_subscription(
@@ -112,7 +122,7 @@ class Plane:
         plan = convert.identifier_of("plan", "plans", request.plan)
         async with self._database.transaction() as connection:
             subscription = await customers.subscribe(connection, customer, plan)
-        await self._publisher.publish_waiting()
+        await self._publisher.publish_soon()
         return convert.subscription_of(customer, subscription)
 
     async def query_usage(self, request: usage_pb2.QueryUsageRequest, _: float) -> usage_pb2.QueryUsageResponse:

@@ -60,7 +60,8 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchCheckEntitlements(self, request, context):
-        """Decides several claims, each for itself, as if each had been asked alone.
+        """Decides several claims, each for itself, as if each had been asked alone. A claim that is not valid fails the whole
+        batch before any of it is decided.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

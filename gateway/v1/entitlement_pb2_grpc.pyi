@@ -38,7 +38,9 @@ class EntitlementServiceStub:
     A denial is an OK response with a reason; errors are for misuse and faults.
     """
     BatchCheckEntitlements: _grpc.UnaryUnaryMultiCallable[_entitlement_pb2.BatchCheckEntitlementsRequest, _entitlement_pb2.BatchCheckEntitlementsResponse]
-    """Decides several claims, each for itself, as if each had been asked alone."""
+    """Decides several claims, each for itself, as if each had been asked alone. A claim that is not valid fails the whole
+    batch before any of it is decided.
+    """
 
 @_typing.type_check_only
 class EntitlementServiceAsyncStub(EntitlementServiceStub):
@@ -50,7 +52,9 @@ class EntitlementServiceAsyncStub(EntitlementServiceStub):
     A denial is an OK response with a reason; errors are for misuse and faults.
     """
     BatchCheckEntitlements: _aio.UnaryUnaryMultiCallable[_entitlement_pb2.BatchCheckEntitlementsRequest, _entitlement_pb2.BatchCheckEntitlementsResponse]  # type: ignore[assignment]
-    """Decides several claims, each for itself, as if each had been asked alone."""
+    """Decides several claims, each for itself, as if each had been asked alone. A claim that is not valid fails the whole
+    batch before any of it is decided.
+    """
 
 class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """May this customer use this feature now? Asked by API servers, on every door."""
@@ -71,6 +75,8 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _entitlement_pb2.BatchCheckEntitlementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_pb2.BatchCheckEntitlementsResponse, _abc.Awaitable[_entitlement_pb2.BatchCheckEntitlementsResponse]]:
-        """Decides several claims, each for itself, as if each had been asked alone."""
+        """Decides several claims, each for itself, as if each had been asked alone. A claim that is not valid fails the whole
+        batch before any of it is decided.
+        """
 
 def add_EntitlementServiceServicer_to_server(servicer: EntitlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

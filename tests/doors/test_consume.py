@@ -81,15 +81,15 @@ async def test_the_first_rule_that_applies_gives_the_answer(bucket: Bucket) -> N
     """Everything is wrong with a claim; mended one by one, each rule answers in its turn and writes nothing."""
     assert await bucket.kind(5, replace(ORDER, key=KEY)) == "COUNTED"
     before = await bucket.everything()
-    other = replace(KEY, fingerprint="other")
-    wrong = replace(ORDER, version=2, key=other, window_end_ms=2000, quantity=MAX, ceiling=MAX)
+    wrong = replace(ORDER, version=2, key=KEY, window_end_ms=2000, quantity=MAX, ceiling=MAX)
     assert await bucket.kind(5, wrong, line="deployment:0:replid", gateway="three") == "FENCED"
     assert await bucket.kind(5, wrong, gateway="three") == "UNREGISTERED"
-    assert await bucket.kind(5, wrong) == "SEEN"
+    assert await bucket.kind(5, replace(wrong, key=replace(KEY, fingerprint="finger"))) == "KEY_REUSED"
+    assert [await bucket.kind(6, wrong), await bucket.kind(5, wrong, gateway="two")] == ["REPLAYED", "REPLAYED"]
+    assert await bucket.kind(5, wrong) == "COUNTED"  # before, by this very call
+    assert await bucket.kind(5, wrong := replace(wrong, key=None)) == "SEEN"
     assert await bucket.kind(6, wrong) == "STALE"
-    assert await bucket.kind(6, wrong := replace(wrong, version=3)) == "KEY_REUSED"
-    assert await bucket.kind(6, replace(wrong, key=KEY)) == "REPLAYED"
-    assert await bucket.kind(6, wrong := replace(wrong, key=None)) == "WRONG_WINDOW"
+    assert await bucket.kind(6, wrong := replace(wrong, version=3)) == "WRONG_WINDOW"
     assert await bucket.kind(6, wrong := replace(wrong, window_end_ms=FAR_MS)) == "REFUSED"
     assert await bucket.kind(PEEK, mended := replace(wrong, quantity=9, version=4)) == "PEEKED"
     assert await bucket.everything() == before
@@ -238,34 +238,34 @@ class Model:
     known: dict[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
 
-    def consume(self, gateway: str, number: int, order: Order) -> tuple[str, int, int]:
-        """Answer kind, used and window_start_ms."""
+    def consume(self, gateway: str, number: int, order: Order) -> tuple[str, int, int, str]:
+        """Answer kind, used, window_start_ms and event id."""
         if gateway not in self.head:
-            return "UNREGISTERED", 0, 0
+            return "UNREGISTERED", 0, 0, ""
         used, window_ms = (int(self.use.get(order.counter + field, 0)) for field in ("", ".w"))
         if window_ms < (opened_ms := order.window_start_ms or LENGTH_MS):
             used, window_ms = 0, opened_ms
-        known = order.key and self.known.get(order.key.event_id)
-        if number != PEEK and number <= int(self.head[gateway]):
-            kind = "SEEN"
-        elif order.version < int(self.use.get(".v", 0)):
-            kind = "STALE"
-        elif number != PEEK and order.key and known:
-            kind = "REPLAYED" if known == order.key.fingerprint else "KEY_REUSED"
-        elif order.window_end_ms == 2000:
-            kind = "WRONG_WINDOW"
-        elif used + order.quantity > (MAX if order.ceiling is None else order.ceiling):
-            kind = "REFUSED"
-        elif number == PEEK:
-            kind = "PEEKED"
-        else:
-            kind = "COUNTED"
-            used += order.quantity
-            self.head[gateway] = str(number)
-            self.use |= {order.counter: str(used), f"{order.counter}.w": str(window_ms), ".v": str(order.version)}
-            self.known |= {order.key.event_id: order.key.fingerprint} if order.key else {}
-            self.events += [order.key.event_id if order.key else f"{gateway}-{number}"] if order.event else []
-        return kind, used, window_ms
+        event_id = order.key.event_id if order.key else f"{gateway}-{number}"
+        first, by = self.known.get(event_id, " ").split(" ") if order.key and number else ("", "")
+        if order.key and first:
+            kind = "COUNTED" if by == f"{gateway}-{number}" else "REPLAYED"
+            return kind if first == order.key.fingerprint else "KEY_REUSED", used, window_ms, event_id
+        if number and number <= int(self.head[gateway]):
+            return "SEEN", used, window_ms, ""
+        if order.version < int(self.use.get(".v", 0)):
+            return "STALE", used, window_ms, ""
+        if order.window_end_ms == 2000:
+            return "WRONG_WINDOW", used, window_ms, ""
+        if used + order.quantity > (MAX if order.ceiling is None else order.ceiling):
+            return "REFUSED", used, window_ms, ""
+        if number == PEEK:
+            return "PEEKED", used, window_ms, ""
+        used += order.quantity
+        self.head[gateway] = str(number)
+        self.use |= {order.counter: str(used), f"{order.counter}.w": str(window_ms), ".v": str(order.version)}
+        self.known |= {event_id: f"{order.key.fingerprint} {gateway}-{number}"} if order.key else {}
+        self.events += [event_id] if order.event else []
+        return "COUNTED", used, window_ms, event_id
 
 
 ORDERS = st.builds(
@@ -291,7 +291,8 @@ async def test_the_script_does_what_its_header_says(bucket: Bucket, asks: list[t
     for gateway, ahead, order in asks:
         number = PEEK if ahead is None else max(1, int(model.head.get(gateway, 0)) + ahead)
         answer = await bucket.ask(number, replace(order, peek=number == PEEK), gateway=gateway)
-        assert (answer.kind.decode(), answer.used, answer.window_start_ms) == model.consume(gateway, number, order)
+        told = (answer.kind.decode(), answer.used, answer.window_start_ms, answer.event_id)
+        assert told == model.consume(gateway, number, order)
     assert await bucket.redis.hgetall(USE) == model.use
     assert await bucket.redis.hgetall(HEAD) == model.head
     assert [fields["id"] for _, fields in await bucket.redis.xrange(USAGE)] == model.events

@@ -105,14 +105,46 @@ def test_a_loop_that_was_busy_hands_over_all_that_is_due() -> None:
     assert [item for item, _ in wheel.expired] == list(range(10))
 
 
+def test_a_deadline_that_has_passed_is_due_with_the_next_tick() -> None:
+    """Whether the wheel stands still, turns already, or is just handing over: such an item does not wait for ever."""
+    wheel = Wheel()
+    wheel.turning.add(wheel.clock.now_s - 1, 1)
+    wheel.clock.move_to(wheel.clock.now_s + 2 * TICK_S)
+    assert [item for item, _ in wheel.expired] == [1]
+    wheel.turning.add(wheel.clock.now_s + 1, 2)
+    wheel.clock.move_to(wheel.clock.now_s + 0.5)
+    wheel.turning.add(wheel.clock.now_s - 0.2, 3)
+    wheel.clock.move_to(wheel.clock.now_s + 2 * TICK_S)
+    assert [item for item, _ in wheel.expired] == [1, 3]
+    wheel.clock.move_to(wheel.clock.now_s + 1)
+    assert [item for item, _ in wheel.expired] == [1, 3, 2]
+
+
+def test_what_is_handed_over_may_come_again() -> None:
+    """An item that is added while others are handed over waits for its own turn, even when it is late already."""
+    clock, seen = Clock(), []
+
+    def expire(item: int) -> None:
+        seen.append(item)
+        if item < 5:
+            wheel.add(0, item + 1)
+
+    wheel: DeadlineWheel[int] = DeadlineWheel(cast("asyncio.AbstractEventLoop", clock), expire)
+    wheel.add(0, 1)
+    clock.move_to(clock.now_s + 1)
+    assert (seen, clock.timers) == ([1, 2, 3, 4, 5], [])
+
+
 def test_stopped_it_forgets_everything() -> None:
-    """Nothing is handed over after a stop, and no timer is left."""
+    """Nothing of before a stop is handed over, no timer is left, and it may be used again."""
     wheel = Wheel()
     wheel.turning.add(wheel.clock.now_s + 1, 1)
     wheel.turning.stop()
+    assert wheel.clock.timers == []
     wheel.turning.stop()
+    wheel.turning.add(wheel.clock.now_s + 2, 2)
     wheel.clock.move_to(1010)
-    assert (wheel.expired, wheel.clock.timers) == ([], [])
+    assert ([item for item, _ in wheel.expired], wheel.clock.timers) == ([2], [])
 
 
 async def test_it_turns_on_a_real_loop() -> None:

@@ -92,28 +92,32 @@ async def test_publishers_in_any_order_end_with_the_newest(
     assert await names_until(announced, "end", redis_client) == [NAME] * sum(took)
 
 
-@pytest.mark.parametrize(
-    ("held", "arguments"),
-    [
-        (b"no JSON", ["4", document(4), keys.CHANGES]),
-        (b"{}", ["4", document(4), keys.CHANGES]),
-        (document(3), ["four", document(4), keys.CHANGES]),
-        (document(3), ["4", document(4)]),
-        (document(3), ["4"]),
-        (document(3), []),
-    ],
-    ids=["no JSON", "no version", "no number", "no channel", "no document", "nothing"],
-)
-async def test_what_cannot_be_compared_changes_nothing(
-    connection: Connection,
-    announced: asyncio.Queue[str],
-    redis_client: redis.asyncio.Redis,
-    held: bytes,
-    arguments: list[str | bytes],
+@pytest.mark.parametrize("held", ["no JSON", "[]", "{}", '"text"', "7", '{"version":"x"}', '{"version":null}', ""])
+async def test_a_document_that_cannot_be_read_is_replaced(
+    connection: Connection, announced: asyncio.Queue[str], redis_client: redis.asyncio.Redis, held: str
 ) -> None:
-    """A held document that cannot be read and arguments that are missing are errors."""
+    """What no publisher wrote is in nobody's way."""
     await redis_client.set(NAME, held)
+    assert await publish(connection, NAME, 1, document(1)) is True
+    assert await redis_client.get(NAME) == document(1).decode()
+    assert await names_until(announced, "end", redis_client) == [NAME]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["four", document(4), keys.CHANGES], ["4", document(4)], ["4"], []],
+    ids=["no number", "no channel", "no document", "nothing"],
+)
+async def test_what_is_missing_is_an_error_and_changes_nothing(
+    connection: Connection, announced: asyncio.Queue[str], redis_client: redis.asyncio.Redis, arguments: list[str]
+) -> None:
+    """A call without all its arguments, and a key that holds no text, leave everything as it is."""
+    await redis_client.set(NAME, document(3))
     with pytest.raises(StoreUnavailableError):
         await connection.call("EVAL", SCRIPT, 1, NAME, *arguments)
-    assert await redis_client.get(NAME) == held.decode()
+    assert await redis_client.get(NAME) == document(3).decode()
+    await redis_client.hset("other", "a", "1")
+    with pytest.raises(StoreUnavailableError, match="WRONGTYPE"):
+        await publish(connection, "other", 4, document(4))
+    assert await redis_client.hgetall("other") == {"a": "1"}
     assert await names_until(announced, "end", redis_client) == []

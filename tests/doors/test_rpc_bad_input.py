@@ -226,17 +226,14 @@ async def test_unknown_fields_are_ignored_and_unknown_methods_refused(door: Door
 
 
 async def test_a_batch_is_taken_whole_or_not_at_all(door: Door) -> None:
-    """Too few, too many, one that is wrong, one key for two requests: nothing of it is counted."""
+    """Too few, too many, one that is wrong: nothing of it is counted."""
     many = [claim()] * 1001
     bad_one = [claim(), claim(), claim(), claim(quantity=0), claim("\n", "")]
-    key = {"idempotency_key": "k"}
-    one_key = [claim(**key), claim(**key, peek=True), claim(**key, quantity=2)]
     async with door.untouched():
         for claims, fields in [
             ([], ["claims"]),
             (many, ["claims"]),
             (bad_one, ["claims[3].quantity", "claims[4].customer", "claims[4].feature"]),
-            (one_key, ["claims[2].idempotency_key"]),
         ]:
             refusal = await door.refusal(BATCH, Batch(claims=claims))
             assert (refusal.code, list(refusal.fields)) == (StatusCode.INVALID_ARGUMENT, fields)

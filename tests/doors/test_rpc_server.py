@@ -1,4 +1,4 @@
-"""The grpcio server says how it is, tells what goes wrong in one shape, drains before it stops, takes nobody's place."""
+"""The grpcio server says how it is, tells errors in one shape, drains before it stops, and takes nobody's place."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ REFUSED = [
     ("REDIS_TIMEOUT_MS", "2_50", "a whole number"),
     ("REDIS_TIMEOUT_MS", "٢٥٠", "a whole number"),  # digits that int() would take
     ("CHECK_DEADLINE_MS", "fast", "a whole number"),
-    ("IDEMPOTENCY_TTL_S", "86401", "from 1 to 86400"),
+    ("IDEMPOTENCY_TTL_S", "86401", "from 10 to 86400"),
     ("FLUSH_DELAY_MS_MAX", "-1", "a whole number"),
     ("FLUSH_BATCH_MAX", "9" * 5000, "a whole number"),
     ("DOCUMENT_FRESH_FOR_S", "1e2", "a whole number"),

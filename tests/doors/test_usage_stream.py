@@ -166,9 +166,9 @@ async def test_an_event_is_found_by_its_whole_id(connection: Connection, redis_c
             pipeline.xadd(STREAM, entry(id=f"gw-{number}"), f"{NOW_MS - 1000 + number // 3}-{number}")
         await pipeline.execute()
     sought = ["gw-1199", "gw-700", "gw-0", "edge", "old", "gw-", "gw-1200", "w-1", ""]
-    found = [event_id for event_id in sought if await usage.find(connection, BUCKET, event_id, NOW_MS)]
+    found = [event_id for event_id in sought if await usage.find(connection, BUCKET, event_id, NOW_MS - LOOK_BACK_MS)]
     assert found == ["gw-1199", "gw-700", "gw-0", "edge"]
-    assert not await usage.find(connection, BUCKET + 1, "gw-1", NOW_MS)
+    assert not await usage.find(connection, BUCKET + 1, "gw-1", NOW_MS - LOOK_BACK_MS)
 
 
 async def test_the_last_id_outlives_its_entry(connection: Connection, redis_client: redis.asyncio.Redis) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 
+from gateway import flusher as flusher_module
 from gateway.counters import connection as redis_connection
 from gateway.counters import usage
 from gateway.counters.connection import Address
@@ -71,6 +72,7 @@ def _counted(statement: Any) -> Any:
 def main() -> None:
     """Serve the parent until it closes our input."""
     usage.LOOK_BACK_MS = 0
+    flusher_module.TRIM_EVERY_S = 0
     for row in sys.stdin:
         count, redis_url, postgres_url, line = row.split()
         if (child := os.fork()) == 0:

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.client import GatewayError
 from gateway.counters import keys
+from gateway.v1.entitlement_pb2 import CheckEntitlementRequest as Request
 from tests.conftest import SAMPLE, running_office
 from tests.faults.store_proxy import redis_proxy
 
@@ -61,6 +62,21 @@ async def test_a_key_with_another_request_is_an_error_and_changes_nothing(office
     await office.client.create_customer("other")
     await office.client.create_subscription("other", "developer")
     assert not (await office.client.check("other", "input_tokens", 11, idempotency_key="k")).replayed
+
+
+async def test_a_reused_key_fails_its_claim_and_not_its_batch(office: Running) -> None:
+    """What stands beside it in the batch is decided and told; its own place says what is wrong with it."""
+    await office.client.check("acme", "input_tokens", 1, idempotency_key="k")
+    claims = [
+        Request(customer="acme", feature="output_tokens", quantity=7),
+        Request(customer="acme", feature="input_tokens", quantity=2, idempotency_key="k"),
+        Request(customer="acme", feature="input_tokens", quantity=1, idempotency_key="k"),
+    ]
+    answered = await office.client.batch_check(claims)
+    assert [decision.allowed for decision in answered.decisions] == [True, False, True]
+    assert answered.decisions[2].replayed
+    assert list(answered.failed_requests) == [1]
+    assert "another request" in answered.failed_requests[1].message
 
 
 async def test_a_lost_reply_is_asked_again_and_counts_once(

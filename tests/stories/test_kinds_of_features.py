@@ -122,7 +122,7 @@ async def test_a_batch_decides_each_claim_for_itself(office: Running) -> None:
         Request(customer="stranger", feature="beta"),
         Request(customer=customer, feature="calls", quantity=4),
     ]
-    answers = await office.client.batch_check(claims)
+    answers = (await office.client.batch_check(claims)).decisions
     assert [answer.allowed for answer in answers] == [True, False, True, False, True]
     assert answers[3].reason == Reason.CUSTOMER_UNKNOWN
     assert answers[4].remaining == 0

@@ -92,7 +92,7 @@ async def test_booleans_and_configs_never_touch_redis(office: Running, redis_cli
         assert (await office.client.check("acme", "max_seats")).value == "5"
     stats = await redis_client.info("commandstats")
     assert "cmdstat_evalsha" not in stats
-    doc_reads = stats.get("cmdstat_get", {"calls": 0})["calls"]
+    doc_reads = sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("get", "mget"))
     assert doc_reads < 20, "the publisher looks for its mark now and then; a hundred checks would be a hundred"
 
 
@@ -101,7 +101,7 @@ async def test_documents_that_were_lost_are_published_again(redis_client: redis.
     """A Redis without documents gets all of them again from Postgres; meanwhile nobody is called unknown."""
     await redis_client.delete(keys.PUBLISHED, "doc:l:acme", "plan:developer:1")
     started = time.monotonic()
-    while not await redis_client.exists(keys.PUBLISHED):
+    while await redis_client.get(keys.PUBLISHED) in (None, keys.PUBLISHING):
         assert time.monotonic() - started < SECOND_S
         await asyncio.sleep(0.01)
     assert await redis_client.exists("doc:l:acme", "plan:developer:1") == 2
