@@ -47,6 +47,16 @@ def test_an_epoch_that_was_decided_and_not_opened_everywhere_is_opened_again() -
     assert isinstance(judge(RUNNING, REPLID, mixed, SOME, SOME), Closed)
 
 
+def test_a_first_opening_that_was_cut_short_is_opened_again() -> None:
+    """Epoch 1 was decided and only some buckets heard of it: nothing was ever counted, so nothing can be missing."""
+    begun = Deployment("d", 1, REPLID, opened=False)
+    half = [*lines(1)[:30], *NO_LINES[30:]]
+    assert judge(begun, REPLID, half, NOTHING, NOTHING) == Open(1)
+    assert judge(begun, REPLID, NO_LINES, NOTHING, NOTHING) == Open(1)
+    assert isinstance(judge(begun, REPLID, half, SOME, NOTHING), Closed)
+    assert isinstance(judge(replace(begun, opened=True), REPLID, half, NOTHING, NOTHING), Closed)
+
+
 @pytest.mark.parametrize("bucket", [0, 17, 63])
 def test_one_bucket_without_its_line_closes(bucket: int) -> None:
     """A single lost bucket is enough, and is named."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from subprocess import PIPE
 from typing import TYPE_CHECKING
 
-from gateway.counters import keys
+from gateway import flusher as flusher_module
+from gateway.counters import keys, usage
 from gateway.counters.connection import Address, Connection
 from gateway.flusher import Flusher
 from gateway.records.database import Database
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import asyncpg
+    import pytest
     import redis.asyncio
 
     from tests.conftest import Running
@@ -111,6 +113,56 @@ async def test_a_flusher_killed_between_any_two_steps_loses_and_doubles_nothing(
         assert await postgres.fetchval("SELECT sum(events) FROM usage_totals") == len(admitted)
         for customer in ("acme", "zeta"):
             assert await redis_client.xlen(keys.usage(keys.bucket_of(customer))) == 0
+
+
+async def test_a_slower_flusher_trims_nothing_that_is_not_written(
+    short_folder: Path,
+    redis_url: str,
+    postgres_url: str,
+    postgres: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two flushers read the same backlog, one in larger bites: the one that loses must not drop what the other left."""
+    monkeypatch.setattr(usage, "LOOK_BACK_MS", -1000)
+    async with running_office(short_folder, redis_url, postgres_url, NEVER_FLUSHES) as office:
+        await _subscribe(office)
+        for _ in range(30):
+            await office.client.check("acme", "input_tokens", 1)
+        database, address = await Database.open(postgres_url), Address.parse(redis_url)
+        connection = await Connection.open(address)
+        small, large = (
+            Flusher(database, address, lambda: office.office.keeper.line, delay_ms_max=1, batch_max=count)
+            for count in (10, 20)
+        )
+        for flusher in (small, large):
+            flusher._untrimmed = {keys.bucket_of("acme")}
+        while True:
+            more = await asyncio.gather(small.flush(connection), large.flush(connection))
+            if not any(more):
+                break
+        assert await postgres.fetchval("SELECT count(*) FROM events") == 30
+        connection.close()
+        await database.close()
+
+
+async def test_a_stream_in_steady_use_stays_short(
+    short_folder: Path,
+    redis_url: str,
+    postgres_url: str,
+    redis_client: redis.asyncio.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is written and old enough is dropped although newer entries keep coming."""
+    monkeypatch.setattr(usage, "LOOK_BACK_MS", 200)
+    monkeypatch.setattr(flusher_module, "TRIM_EVERY_S", 0)
+    async with running_office(short_folder, redis_url, postgres_url, Settings(flush_delay_ms_max=20)) as office:
+        await _subscribe(office)
+        lengths = []
+        for _ in range(60):
+            await office.client.check("acme", "input_tokens", 1)
+            await asyncio.sleep(0.01)
+            lengths.append(await redis_client.xlen(keys.usage(keys.bucket_of("acme"))))
+        assert max(lengths) < 45
 
 
 async def test_an_entry_nobody_can_read_is_kept_aside_and_stops_nothing(
