@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeVar
 
 import msgspec
 
@@ -25,6 +25,10 @@ Content = TypeVar("Content")
 CUSTOMERS_MAX: Final = 100_000
 """About 1 KiB each; the least recently used go first."""
 
+BUCKET_MAX: Final = 63
+ANCHOR_MS_MAX: Final = 200 * 365 * 86_400_000
+"""No billing period is counted from a later day than one in 2169."""
+
 UNKNOWN_MAX: Final = 10_000
 """Ids that name no customer are remembered apart, so that guessing ids never drives out customers."""
 
@@ -39,16 +43,19 @@ def plan_document(plan: str, version: int) -> str:
     return f"plan:{plan}:{version}"
 
 
+_Version = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+
+
 class CustomerDocument(msgspec.Struct, frozen=True):
     """Who a customer is to the counters, and its plan; plan is empty without a subscription."""
 
-    version: int
+    version: _Version
     customer: str
     root: str
-    bucket: int
+    bucket: Annotated[int, msgspec.Meta(ge=0, le=BUCKET_MAX)]
     plan: str = ""
-    plan_version: int = 0
-    anchor_ms: int = 0
+    plan_version: Annotated[int, msgspec.Meta(ge=0)] = 0
+    anchor_ms: Annotated[int, msgspec.Meta(ge=0, le=ANCHOR_MS_MAX)] = 0
     """The moment from which billing periods are counted."""
 
 
@@ -70,7 +77,7 @@ class Counted(msgspec.Struct, frozen=True, tag_field="type", tag="counted"):
 
     window: Window
     meter: str | None = None
-    ceiling: int | None = None
+    ceiling: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None = None
     overage: bool = False
     upgrade_plans: tuple[str, ...] = ()
 
@@ -84,9 +91,9 @@ class Missing(msgspec.Struct, frozen=True, tag_field="type", tag="missing"):
 class PlanDocument(msgspec.Struct, frozen=True):
     """One version of a plan; its own `version` rises when a catalog changes what the plan says of other plans."""
 
-    version: int
+    version: _Version
     plan: str
-    plan_version: int
+    plan_version: _Version
     billing_interval: Interval
     features: dict[str, Boolean | Config | Counted | Missing]
 
@@ -191,7 +198,11 @@ class Entitlements:
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
             return
-        self._customers[document] = _Held(_customer.decode(found), now_s)
+        held = _customer.decode(found)
+        if document != customer_document(held.customer):
+            raise ValueError(f"it is that of {held.customer}")
+        self._unknown.pop(document, None)
+        self._customers[document] = _Held(held, now_s)
         self._customers.move_to_end(document)
         if len(self._customers) > CUSTOMERS_MAX:
             self._customers.popitem(last=False)
@@ -200,6 +211,8 @@ class Entitlements:
         if found is None:
             raise ValueError("a customer is on a plan that was never published")
         plan = _plan.decode(found)
+        if document != plan_document(plan.plan, plan.plan_version):
+            raise ValueError(f"it is that of {plan.plan} {plan.plan_version}")
         features = {name: _compiled(feature) for name, feature in plan.features.items()}
         self._plans[document] = _Held(Plan(plan.plan, plan.billing_interval, features), now_s)
 

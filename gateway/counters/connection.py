@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import hiredis
 
 from gateway.errors import StoreUnavailableError
+from gateway.telemetry import Event, log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ class Address:
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         if parts.scheme == "unix":
             database = int(parse_qs(parts.query).get("db", ["0"])[0])
-            return cls(path=parts.path, username=user, password=password, database=database)
+            return cls(path=unquote(parts.path), username=user, password=password, database=database)
         return cls(
             host=parts.hostname or "127.0.0.1",
             port=parts.port or 6379,
@@ -188,8 +189,10 @@ class Connection(asyncio.Protocol):
                 if isinstance(answer, hiredis.PushNotification):
                     if self._on_push is not None:
                         self._on_push(list(answer))
-                else:
-                    self._waiting.popleft()(answer)
+                elif self._waiting:
+                    self._tell(self._waiting.popleft(), answer)
+                else:  # nobody asked: who is answered what can no longer be told
+                    self.close()
         except hiredis.ProtocolError:  # not a Redis: nothing behind this byte can be told apart
             self.close()
 
@@ -199,8 +202,15 @@ class Connection(asyncio.Protocol):
         unanswered, self._waiting = self._waiting, deque()
         gone = StoreUnavailableError(f"the connection to Redis is lost ({error or 'closed'})")
         for reply in unanswered:
-            reply(gone)
+            self._tell(reply, gone)
         self._on_lost()
+
+    def _tell(self, reply: Callable[[object], None], answer: object) -> None:
+        """Hand over one answer; a bug in who asked is shown, and costs nobody else's answers."""
+        try:
+            reply(answer)
+        except Exception as error:  # noqa: BLE001 - as above
+            log.error(Event.UNEXPECTED, exc_info=error)
 
 
 def pack(*command: Argument) -> bytes:

@@ -21,9 +21,10 @@
 
 local MAX = 9007199254740991 -- 2^53-1: above it a Lua number is no longer exact
 local GRACE_MS = 3600000 -- how long counters outlive their window
+local OPTIONAL = { ceiling = true, event = true, event_id = true, fingerprint = true, remember_ms = true }
 
 local function whole(name, text, least)
-  local number = text and #text <= 16 and string.find(text, '^%d+$') and tonumber(text)
+  local number = text and #text <= 16 and (text == '0' or string.find(text, '^[1-9]%d*$')) and tonumber(text)
   if not number or number < least or number > MAX then
     error({ err = 'BADARG ' .. name .. ' is ' .. tostring(text) .. '; expected a whole number from ' .. least .. ' to 2^53-1' })
   end
@@ -38,7 +39,10 @@ local counter = ARGV[6]
 local starts = whole('window_start_ms', ARGV[7], 0)
 local ends = whole('window_end_ms', ARGV[8], 1)
 local given = {}
-for i = 9, #ARGV, 2 do given[ARGV[i]] = ARGV[i + 1] end
+for i = 9, #ARGV, 2 do
+  if not (OPTIONAL[ARGV[i]] and ARGV[i + 1]) then error({ err = 'BADARG ' .. ARGV[i] .. ': no such pair' }) end
+  given[ARGV[i]] = ARGV[i + 1]
+end
 local ceiling = given.ceiling and whole('ceiling', given.ceiling, 0) or MAX
 local remember_ms = KEYS[4] and whole('remember_ms', given.remember_ms, 1)
 if KEYS[4] and not (given.event_id and given.fingerprint) then

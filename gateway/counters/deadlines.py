@@ -14,7 +14,7 @@ TICK_S: Final = 0.010
 
 
 class DeadlineWheel(Generic[Item]):
-    """Calls `expire` with each item at most one tick after its deadline; whether that still matters, it decides."""
+    """Calls `expire` with each item at most two ticks after its deadline; whether that still matters, it decides."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[Item], None]) -> None:
         self._loop = loop

@@ -26,11 +26,14 @@ from gateway.errors import (
 from gateway.telemetry import Event, log
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from google.protobuf.message import Message
 
 DOMAIN: Final = "tollkeeper"
 DETAILS: Final = "grpc-status-details-bin"
-MESSAGE_MAX: Final = 2000
+MESSAGE_CHARACTERS_MAX: Final = 1000
+DETAILS_BYTES_MAX: Final = 2500
 
 CODES: Final[dict[type[TollkeeperError], grpc.StatusCode]] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -54,23 +57,34 @@ def status_of(error: Exception) -> tuple[grpc.StatusCode, Status]:
         reference = secrets.token_hex(4)
         log.error(Event.UNEXPECTED, reference=reference, exc_info=error)
         code, reason, message = grpc.StatusCode.INTERNAL, "INTERNAL", f"internal error; the log has it as {reference}"
-    status = Status(code=code.value[0], message=message[:MESSAGE_MAX])
+    return code, Status(code=code.value[0], message=message[:MESSAGE_CHARACTERS_MAX], details=_packed(error, reason))
+
+
+def _packed(error: Exception, reason: str) -> list[AnyMessage]:
+    packed = []
     for detail in _details(error, reason):
-        packed = AnyMessage()
-        packed.Pack(detail)
-        status.details.append(packed)
-    return code, status
+        packed.append(AnyMessage())
+        packed[-1].Pack(detail)
+    return packed
 
 
 def _details(error: Exception, reason: str) -> list[Message]:
     details: list[Message] = [ErrorInfo(reason=reason, domain=DOMAIN)]
-    violation = BadRequest.FieldViolation
     if isinstance(error, InvalidRequestError):
-        found = [violation(field=one.field, description=one.description) for one in error.violations]
-        details.append(BadRequest(field_violations=found))
+        details.append(_bad_request([(one.field, one.description) for one in error.violations]))
     elif isinstance(error, CatalogError):
-        found = [violation(field=one.path, description=f"line {one.line}: {one.message}") for one in error.problems]
-        details.append(BadRequest(field_violations=found[:100]))
+        details.append(_bad_request([(one.path, f"line {one.line}: {one.message}") for one in error.problems]))
     elif isinstance(error, StoreUnavailableError):
         details.append(RetryInfo(retry_delay=Duration(seconds=1)))
     return details
+
+
+def _bad_request(violations: Sequence[tuple[str, str]]) -> BadRequest:
+    """List violations as far as gRPC lets them through: trailers above 8 KiB may cost the caller the whole answer."""
+    listed = BadRequest()
+    for number, (field, description) in enumerate(violations):
+        if listed.ByteSize() + len(field) + len(description) > DETAILS_BYTES_MAX:
+            listed.field_violations.add(field="", description=f"and {len(violations) - number} more")
+            break
+        listed.field_violations.add(field=field, description=description)
+    return listed

@@ -30,15 +30,19 @@ def ms(text: str) -> int:
 @given(window=calendar_windows, now_ms=moments, anchor_ms=moments, interval=st.sampled_from(BILLING))
 def test_windows_tile_time(window: Window, now_ms: int, anchor_ms: int, interval: Interval) -> None:
     """The window holds its moment, its last millisecond still lies in it, and its neighbours touch it."""
-    start_ms, end_ms = Calendar().span(window, now_ms, anchor_ms, interval)
+    calendar = Calendar()
+    start_ms, end_ms = calendar.span(window, now_ms, anchor_ms, interval)
     assert start_ms <= now_ms < end_ms
     for at_ms in (start_ms, end_ms - 1):
         assert Calendar().span(window, at_ms, anchor_ms, interval) == (start_ms, end_ms)
-    assert Calendar().span(window, end_ms, anchor_ms, interval)[0] == end_ms
-    assert Calendar().span(window, start_ms - 1, anchor_ms, interval)[1] == start_ms
+    assert calendar.span(window, end_ms, anchor_ms, interval)[0] == end_ms
+    assert calendar.span(window, start_ms - 1, anchor_ms, interval)[1] == start_ms
 
 
-@given(asked=st.lists(st.tuples(calendar_windows, moments, moments, st.sampled_from(BILLING)), max_size=20))
+near = st.integers(ms("2026-01-01"), ms("2026-03-01"))
+
+
+@given(asked=st.lists(st.tuples(calendar_windows, near, near, st.sampled_from(BILLING)), max_size=20))
 def test_what_is_remembered_is_what_would_be_computed(asked: list[tuple[Window, int, int, Interval]]) -> None:
     """A calendar that answered many claims answers the next one like a new calendar."""
     used = Calendar()
@@ -72,6 +76,15 @@ def test_short_windows_are_left_to_the_script() -> None:
         "hour": 3_600_000,
     }
     assert all(DAY_MS % length == 0 for length in COMPUTED_MS.values())
+
+
+def test_two_subscriptions_do_not_share_a_window() -> None:
+    """Another anchor and another interval are another billing period at the same moment."""
+    calendar, now_ms = Calendar(), ms("2026-02-10")
+    asked = [("2026-01-01", Interval.MONTH), ("2026-01-15", Interval.MONTH), ("2026-01-15", Interval.YEAR)]
+    spans = [calendar.span(Window.BILLING_PERIOD, now_ms, ms(anchor), interval) for anchor, interval in asked]
+    ends = ["2026-03-01", "2026-02-15", "2027-01-15"]
+    assert [end_ms for _, end_ms in spans] == [ms(end) for end in ends]
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,7 @@ from grpc import StatusCode, aio
 from gateway.v1.catalog_pb2 import ApplyCatalogRequest
 from gateway.v1.customer_pb2 import CreateCustomerRequest
 from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsRequest as Batch
-from gateway.v1.entitlement_pb2 import (
-    BatchCheckEntitlementsResponse,
-    CheckEntitlementRequest,
-    CheckEntitlementResponse,
-    Reason,
-)
+from gateway.v1.entitlement_pb2 import CheckEntitlementRequest, CheckEntitlementResponse, Reason
 from gateway.v1.invoice_pb2 import PreviewInvoiceRequest
 from gateway.v1.subscription_pb2 import CreateSubscriptionRequest
 from gateway.v1.usage_pb2 import QueryUsageRequest
@@ -242,19 +237,6 @@ async def test_a_batch_is_taken_whole_or_not_at_all(door: Door) -> None:
         ]:
             refusal = await door.refusal(BATCH, Batch(claims=claims))
             assert (refusal.code, list(refusal.fields)) == (StatusCode.INVALID_ARGUMENT, fields)
-
-
-async def test_one_key_for_two_requests_fails_only_the_second(door: Door) -> None:
-    """The others of the batch are decided and counted; who failed is told by its place, with the same error as alone."""
-    key = {"idempotency_key": "k"}
-    one_key = [claim(quantity=10, **key), claim(**key, peek=True), claim(quantity=20, **key), claim(quantity=100)]
-    answer = BatchCheckEntitlementsResponse.FromString(await door.ask(BATCH, Batch(claims=one_key)))
-    assert [one.allowed for one in answer.decisions] == [True, True, False, True]
-    alone = await door.refusal(CHECK, one_key[2])
-    assert (alone.code, alone.reason) == (StatusCode.INVALID_ARGUMENT, "IDEMPOTENCY_KEY_REUSED")
-    assert {place: status.message for place, status in answer.failed_requests.items()} == {2: alone.message}
-    used = CheckEntitlementResponse.FromString(await door.ask(CHECK, claim(peek=True))).used
-    assert used == 1 + 10 + 100
 
 
 MISTAKES = [  # what stands in the sample, what is written instead, where that is reported, what is said of it
