@@ -62,7 +62,7 @@ class Period:
 
     def __post_init__(self) -> None:
         for name in ("start", "end"):
-            object.__setattr__(self, name, _in_zone(name, getattr(self, name), UTC))
+            object.__setattr__(self, name, in_zone(name, getattr(self, name), UTC))
         if self.end <= self.start:
             raise InvalidValueError("end", self.end.isoformat(), "is not after the start", "a later moment")
 
@@ -84,7 +84,7 @@ class Period:
 def calendar_period(interval: Interval, at: datetime, zone: tzinfo = UTC) -> Period:
     """Find the second, minute, hour, day, ISO week (from Monday), month or year of a zone that holds the moment."""
     _check_moment("at", at)
-    clock = _in_zone("at", at, zone).replace(tzinfo=None)
+    clock = in_zone("at", at, zone).replace(tzinfo=None)
     midnight = clock.replace(hour=0, minute=0, second=0, microsecond=0)
     match interval:
         case Interval.SECOND | Interval.MINUTE | Interval.HOUR:
@@ -139,10 +139,22 @@ def anchored_period(anchor: datetime, interval: Interval, at: datetime) -> Perio
 def days_later(moment: datetime, days: int, zone: tzinfo = UTC) -> datetime:
     """Return, in UTC, when the zone's clocks show the moment's time so many days later, as a trial of days ends."""
     _check_moment("moment", moment)
-    clock = _in_zone("moment", moment, zone).replace(tzinfo=None)
+    clock = in_zone("moment", moment, zone).replace(tzinfo=None)
     if type(days) is not int or not 0 <= days <= DAYS_MAX:
         raise InvalidValueError("days", days, "is not a number of days", f"a whole number from 0 to {DAYS_MAX}")
     return _moment_of_clock(clock + days * _DAY, zone)
+
+
+def in_zone(field: str, value: datetime, zone: tzinfo) -> datetime:
+    """Write a moment as the clocks of a zone show it, or refuse what is no moment or no zone."""
+    _check_aware(field, value)
+    if not isinstance(zone, tzinfo):
+        raise InvalidValueError("zone", zone, "is not a time zone", "a tzinfo")
+    try:
+        return value.astimezone(zone)
+    except OverflowError as error:
+        rule = "a moment whose year every zone can write"
+        raise InvalidValueError(field, value.isoformat(), "is out of range", rule) from error
 
 
 def milliseconds_of(moment: datetime) -> int:
@@ -220,17 +232,6 @@ def _check_moment(field: str, value: datetime) -> None:
     _check_aware(field, value)
     if value.year not in YEARS:
         raise InvalidValueError(field, value.isoformat(), "is out of range", f"a year from {YEARS[0]} to {YEARS[-1]}")
-
-
-def _in_zone(field: str, value: datetime, zone: tzinfo) -> datetime:
-    _check_aware(field, value)
-    if not isinstance(zone, tzinfo):
-        raise InvalidValueError("zone", zone, "is not a time zone", "a tzinfo")
-    try:
-        return value.astimezone(zone)
-    except OverflowError as error:
-        rule = "a moment whose year every zone can write"
-        raise InvalidValueError(field, value.isoformat(), "is out of range", rule) from error
 
 
 def _check_aware(field: str, value: object) -> None:
