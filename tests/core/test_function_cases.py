@@ -13,28 +13,46 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from billing_core.money import Money, exact_decimal, plain_text
+from billing_core.aggregation import measure
+from billing_core.money import Currency, Money, exact_decimal, plain_text, total
 from billing_core.periods import Period
 from billing_core.proration import Share, share
+from billing_core.rating import rate
+from gateway.catalog_file import parse_rating
 
 CASES = Path(__file__).parent / "cases"
 
 
-def calls() -> list[Any]:
-    """Collect the calls of all files, named for the report."""
+def cases(kind: str) -> list[Any]:
+    """Collect the tables of one kind from all files, named for the report."""
     return [
         pytest.param(table, id=f"{path.stem}: {table['says']}")
         for path in sorted(CASES.glob("*.toml"))
-        for table in tomllib.loads(path.read_text(encoding="utf-8")).get("call", [])
+        for table in tomllib.loads(path.read_text(encoding="utf-8")).get(kind, [])
     ]
 
 
-@pytest.mark.parametrize("case", calls())
+@pytest.mark.parametrize("case", cases("call"))
 def test_a_call_gives_what_the_case_says(case: dict[str, Any]) -> None:
     """The named function, called with the table's `with`, gives the table's `gives`."""
     module, _, name = case["call"].rpartition(".")
     function = getattr(importlib.import_module(f"billing_core.{module}"), name)
     assert said(given(function, case["with"]), case["gives"]) == case["gives"]
+
+
+@pytest.mark.parametrize("case", cases("measured"))
+def test_events_measure_what_the_case_says(case: dict[str, Any]) -> None:
+    """The events of the table are aggregated to its quantities, each of which its price, if any, prices by itself."""
+    values = {name: case[name] for name in ("aggregation", "period", "zone", "decimals", "rounding") if name in case}
+    fields = ("at", "quantity", "dimensions")
+    quantities = given(measure, values | {"events": [dict(zip(fields, row, strict=False)) for row in case["events"]]})
+    assert said(quantities, []) == case["quantities"]
+    if "price" in case:
+        document = (
+            'currency: USD\nperiod: [2026-01-01, 2026-02-01]\nprices: [{}]\nusage: [{{meter: units, quantity: "{}"}}]'
+        )
+        ratings = [rate(parse_rating(document.format(case["price"], quantity))) for quantity in case["quantities"]]
+        assert total([rating.total for rating in ratings], Currency("USD")).text() == case["total"]
 
 
 def given(function: Any, values: dict[str, Any]) -> Any:
@@ -83,7 +101,7 @@ def said(value: Any, like: Any) -> Any:
         case _ if isinstance(like, dict):
             return {name: said(getattr(value, name), inner) for name, inner in like.items()}
         case _ if isinstance(like, list):
-            shapes = like if len(like) == len(value) else [like[0]] * len(value)
+            shapes = like if len(like) == len(value) else [None] * len(value)
             return [said(inner, shape) for inner, shape in zip(value, shapes, strict=True)]
         case Money():
             return value.text()
