@@ -177,13 +177,11 @@ def _period_around(at: datetime, boundary: Callable[[int], datetime], index: int
 
 
 def _stretch_around(at: datetime, elapsed: timedelta, length: timedelta, zone: tzinfo) -> Period:
-    start = at - elapsed
-    last = start + length - timedelta(microseconds=1)
-    end = start + length
+    start, end = at - elapsed, at - elapsed + length
     if _offset(start, zone) != _offset(at, zone):
         start = _move(start, at, zone)
-    if _offset(last, zone) != _offset(at, zone):
-        end = _move(at, last, zone)
+    if _offset(end, zone) != _offset(at, zone):
+        end = _move(at, end, zone)
     return Period(start, end)
 
 

@@ -119,11 +119,32 @@ def test_the_hour_that_comes_twice_is_two_hours() -> None:
     assert not hours[0].contains(second)
 
 
-def test_half_an_hour_is_what_lord_howe_leaves_of_one() -> None:
-    """At 02:00 its clocks go back to 01:30, and what remains until 02:00 is a period of its own."""
-    howe = ZoneInfo("Australia/Lord_Howe")
-    stub = calendar_period(Interval.HOUR, datetime(2026, 4, 5, 1, 45, tzinfo=howe, fold=1), howe)
-    assert stub == Period(datetime(2026, 4, 4, 15, tzinfo=UTC), datetime(2026, 4, 4, 15, 30, tzinfo=UTC))
+@pytest.mark.parametrize(
+    ("zone", "at", "start", "end"),
+    [
+        # at 02:00 back to 01:30: what remains until 02:00 is a period of its own
+        ("Australia/Lord_Howe", (2026, 4, 4, 15, 15), (2026, 4, 4, 15, 0), (2026, 4, 4, 15, 30)),
+        # at 02:00 forward to 02:30: the hour begins there
+        ("Australia/Lord_Howe", (2026, 10, 3, 15, 45), (2026, 10, 3, 15, 30), (2026, 10, 3, 16, 0)),
+        # at 00:01 back to 23:01, and at 00:01 forward to 01:01: the hour of midnight has a minute
+        ("America/St_Johns", (2010, 11, 7, 2, 30), (2010, 11, 7, 2, 30), (2010, 11, 7, 2, 31)),
+        ("America/St_Johns", (2010, 3, 14, 3, 30), (2010, 3, 14, 3, 30), (2010, 3, 14, 3, 31)),
+    ],
+)
+def test_clocks_that_are_moved_within_an_hour_cut_it(
+    zone: str, at: tuple[int, ...], start: tuple[int, ...], end: tuple[int, ...]
+) -> None:
+    """What lies before the move and what comes after it are two periods."""
+    hour = calendar_period(Interval.HOUR, datetime(*at, tzinfo=UTC), ZoneInfo(zone))
+    assert hour == Period(datetime(*start, tzinfo=UTC), datetime(*end, tzinfo=UTC))
+
+
+def test_yesterday_does_not_come_back() -> None:
+    """A minute after midnight St John's clocks go back to 23:01: the day has begun and stays."""
+    st_johns = ZoneInfo("America/St_Johns")
+    day = calendar_period(Interval.DAY, datetime(2010, 11, 6, 23, 30, tzinfo=st_johns, fold=1), st_johns)
+    assert day.start == datetime(2010, 11, 7, 2, 30, tzinfo=UTC)
+    assert day.end - day.start == timedelta(hours=25)
 
 
 def test_a_month_is_the_wall_clocks_month() -> None:
@@ -135,11 +156,13 @@ def test_a_month_is_the_wall_clocks_month() -> None:
     assert year.start == datetime(2025, 12, 31, 23, tzinfo=UTC)
 
 
-def test_a_boundary_that_clocks_skip_falls_on_the_move() -> None:
+@pytest.mark.parametrize("time", [(2, 0, 0), (2, 0, 1), (2, 30, 0), (2, 59, 59)])
+def test_a_boundary_that_clocks_skip_falls_on_the_move(time: tuple[int, int, int]) -> None:
     """What is anchored at 02:30 begins at 03:00 on the day on which 02:30 is skipped, and at 02:30 on the next."""
-    anchor = datetime(2026, 3, 1, 2, 30, tzinfo=BERLIN)
+    anchor = datetime(2026, 3, 1, *time, tzinfo=BERLIN)
     day = anchored_period(anchor, Interval.DAY, datetime(2026, 3, 29, 12, tzinfo=BERLIN))
-    assert day == Period(datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 3, 30, 0, 30, tzinfo=UTC))
+    assert day.start == datetime(2026, 3, 29, 1, tzinfo=UTC)
+    assert day.end == datetime(2026, 3, 30, *time, tzinfo=BERLIN).astimezone(UTC)
 
 
 def test_a_boundary_that_comes_twice_falls_on_the_first_time() -> None:
@@ -147,6 +170,8 @@ def test_a_boundary_that_comes_twice_falls_on_the_first_time() -> None:
     anchor = datetime(2026, 9, 25, 2, 30, tzinfo=BERLIN)
     month = anchored_period(anchor, Interval.MONTH, datetime(2026, 10, 30, tzinfo=UTC))
     assert month.start == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    again = datetime(2026, 10, 25, 2, 15, tzinfo=BERLIN, fold=1)
+    assert anchored_period(anchor, Interval.DAY, again).start == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     second = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1)
     assert anchored_period(second, Interval.MONTH, datetime(2026, 10, 30, tzinfo=UTC)).start == second.astimezone(UTC)
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from billing_core.errors import InvalidValueError
@@ -121,6 +121,14 @@ def test_a_month_that_begins_at_ten_has_its_days_and_no_more() -> None:
     assert share(month, None, datetime(2026, 4, 1, 9, tzinfo=UTC), inclusive) == Share(31, 31)
 
 
+def test_a_day_that_clocks_fall_back_into_is_over() -> None:
+    """At 23:30, shown again after a minute of the new day, St John's has the new day's share left."""
+    st_johns = ZoneInfo("America/St_Johns")
+    month = Period(datetime(2010, 11, 1, tzinfo=st_johns), datetime(2010, 12, 1, tzinfo=st_johns))
+    again = datetime(2010, 11, 6, 23, 30, tzinfo=st_johns, fold=1)
+    assert share(month, again, None, ProrationBasis.DAY_EXCLUSIVE, st_johns) == Share(24, 30)
+
+
 def test_a_period_within_a_day_is_a_day() -> None:
     """An hour has no days to count; by day it is due in full or not at all."""
     hour = Period(datetime(2026, 3, 1, 10, tzinfo=UTC), datetime(2026, 3, 1, 11, tzinfo=UTC))
@@ -206,6 +214,8 @@ def test_credits_keep_twelve_decimals() -> None:
     assert str(prorated_credits(Decimal(2), Share(1, 3), 2)) == "0.67"
 
 
+@example(Decimal("2.5"), 1, 0, Rounding.HALF_UP)
+@example(Decimal("-2.5"), 1, 0, Rounding.HALF_UP)
 @given(made.decimals(10**6, 6, above=-(10**6)), st.integers(1, 10**6), st.integers(0, 12), st.sampled_from(Rounding))
 def test_a_quantity_is_rounded_once(dividend: Decimal, divisor: int, decimals: int, rounding: Rounding) -> None:
     """Up is away from zero, down towards it, half up to the nearer and of two as near away from zero."""
