@@ -1,8 +1,8 @@
 """The money core: what usage costs, exactly, and why.
 
-It owns money and its one rounding, billing periods, the price models, the types of a catalog, and the rating of a
-period into lines. It is pure: the standard library only, no clock, no I/O, and no binary fractions; whole numbers,
-decimals and decimal text are taken by type, everything else is refused.
+It owns money and its one rounding, billing periods and their parts, the aggregation of usage, the price models, the
+types of a catalog, and the rating of a period into lines. It is pure: the standard library only, no clock, no I/O, and
+no binary fractions; whole numbers, decimals and decimal text are taken by type, everything else is refused.
 
 It does not own files, stores or protocols: the catalog file is read by `gateway.catalog_file`, usage comes from
 `gateway.records`, and the moment that a period is asked for is always handed in.
@@ -10,5 +10,6 @@ It does not own files, stores or protocols: the catalog file is read by `gateway
 `gateway.catalog_file` builds its types, `gateway.invoicing` and `tollkeeper rate` call `rating.rate`, and
 `gateway.entitlements` compiles the limits of a plan.
 
-Each module imports only those before it: errors, names, money, periods, prices, entitlements, catalog, rating.
+Each module imports only those before it: errors, names, money, quantities, periods, proration, aggregation,
+licences, prices, entitlements, catalog, rating.
 """
