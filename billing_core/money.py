@@ -10,11 +10,11 @@ from typing import assert_never
 from billing_core.errors import CurrencyMismatchError, InvalidValueError
 
 DIGITS_MAX = 100
-"""Digits of any number taken in; the product of two such numbers still fits the exact context with room for sums."""
+"""Digits of any number taken in; the product of eight such numbers still fits the exact context with room for sums."""
 
 UNIT_DECIMALS_MAX = 12
 
-EXACT = Context(prec=4 * DIGITS_MAX, traps=[Inexact, InvalidOperation, DivisionByZero])
+EXACT = Context(prec=10 * DIGITS_MAX, traps=[Inexact, InvalidOperation, DivisionByZero])
 """Arithmetic that raises where it would round. The usual context keeps 28 digits and says nothing."""
 
 _PLAIN_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
@@ -108,6 +108,16 @@ class Quotient:
     dividend: Decimal
     divisor: Decimal = Decimal(1)
 
+    def __add__(self, other: "Quotient") -> "Quotient":
+        if self.divisor == other.divisor:
+            return Quotient(EXACT.add(self.dividend, other.dividend), self.divisor)
+        with localcontext(EXACT):
+            dividend = self.dividend * other.divisor + other.dividend * self.divisor
+            return Quotient(dividend, self.divisor * other.divisor)
+
+    def __sub__(self, other: "Quotient") -> "Quotient":
+        return self + Quotient(other.dividend.copy_negate(), other.divisor)
+
 
 class RoundingPoint(Enum):
     """Where an amount is rounded; the point decides to how many digits."""
@@ -168,6 +178,11 @@ def positive(field: str, value: object) -> Decimal:
     if number <= 0:
         raise InvalidValueError(field, value, "is not positive", "a number above 0")
     return number
+
+
+def percentage(field: str, value: object) -> Decimal:
+    """Take a percentage of at least zero: 2.9 is 2.9 %."""
+    return price_amount(field, value)
 
 
 def plain_text(number: Decimal) -> str:
