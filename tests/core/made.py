@@ -131,18 +131,18 @@ def dynamics(draw: st.DrawFn, indexes: tuple[str | None, ...] = (None, "spot")) 
 
 event_prices: st.SearchStrategy[EventPrice] = st.one_of(percentages(), matrices(), dynamics())
 prepaids = st.builds(Prepaid, decimals(1000, 2, above=1), st.integers(0, 1000), unit_prices, prices, percents)
-capacities = st.lists(st.tuples(quantities, quantities), min_size=1, max_size=3).map(
-    lambda pairs: Capacity(
-        [
-            *(CapacityTier(dict(zip("ab", both, strict=True)), number) for number, both in enumerate(rising(pairs))),
-            CapacityTier({}, 99),
-        ]
-    )
-)
 
 
-def rising(pairs: list[tuple[Decimal, Decimal]]) -> list[tuple[Decimal, Decimal]]:
-    """Sort both sides by themselves, so that each rises."""
+@st.composite
+def capacities(draw: st.DrawFn, meters: list[str]) -> Capacity:
+    """Make a capacity price of these meters, whose limits rise and whose last tier has none."""
+    pairs = draw(st.lists(st.tuples(*(quantities for _ in meters)), min_size=1, max_size=3))
+    limits = [*(dict(zip(meters, pair, strict=True)) for pair in rising(pairs)), {}]
+    return Capacity([CapacityTier(each, number) for number, each in enumerate(limits)])
+
+
+def rising(pairs: list[tuple[Decimal, ...]]) -> list[tuple[Decimal, ...]]:
+    """Sort each side by itself, so that all rise."""
     return list(zip(*(sorted(side) for side in zip(*pairs, strict=True)), strict=True))
 
 
@@ -231,6 +231,9 @@ def plans_named(draw: st.DrawFn, name: str, meters: list[str], features: dict[st
         draw(texts),
         interval,
         draw(st.lists(fees, max_size=2)),
-        [draw(meter_prices(meter)) for meter in meters if draw(st.booleans())],
+        [
+            *(draw(meter_prices(meter)) for meter in meters if draw(st.booleans())),
+            *(MeterPrice(None, capacity) for capacity in draw(st.lists(capacities(meters), max_size=1))),
+        ],
         {name: draw(entitlement_of(feature)) for name, feature in features.items() if draw(st.booleans())},
     )
