@@ -60,7 +60,9 @@ class Money:
     currency: Currency
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "amount", exact_decimal("amount", self.amount))
+        number = exact_decimal("amount", self.amount)
+        if number is not self.amount:
+            object.__setattr__(self, "amount", number)
         if type(self.currency) is not Currency:
             raise InvalidValueError("currency", self.currency, "is not a currency", "a Currency")
 
@@ -98,7 +100,9 @@ class Money:
 
 def total(amounts: Iterable[Money], currency: Currency) -> Money:
     """Add up exactly; no amounts make zero in that currency."""
-    return sum(amounts, start=Money(Decimal(0), currency))
+    none = Money(Decimal(0), currency)
+    with localcontext(EXACT):
+        return Money(sum((none._amount_of(amount) for amount in amounts), start=none.amount), currency)  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +136,10 @@ def rounded(exact: Quotient, currency: Currency, point: RoundingPoint) -> Money:
             digits = currency.minor_digits
         case _:
             assert_never(point)
-    with localcontext(EXACT):
-        units, rest = divmod(exact.dividend.scaleb(digits), exact.divisor)
-        if 2 * abs(rest) >= exact.divisor:
-            units += Decimal(1).copy_sign(exact.dividend)
-        return Money(units.scaleb(-digits), currency)
+    units, rest = EXACT.divmod(EXACT.scaleb(exact.dividend, digits), exact.divisor)
+    if EXACT.add(rest, rest).copy_abs() >= exact.divisor:
+        units = EXACT.add(units, Decimal(1).copy_sign(exact.dividend))
+    return Money(EXACT.scaleb(units, -digits), currency)
 
 
 def exact_decimal(field: str, value: object) -> Decimal:

@@ -185,8 +185,8 @@ def _priced_line(price: MeterPrice, request: RatingRequest, used: Mapping[str, l
     steps = priced(price.price, terms, measured, is_final=request.final)
     # What waits for the period's end costs nothing before it, and takes back nothing either.
     waits = not request.final and waits_for_the_end(price.price)
-    details = [price.price.model, *(f"{name} {'/'.join(values)}" for name, values in sorted(terms.filter.items()))]
-    description = f"{', '.join(price.meters)} ({', '.join(details)})"
+    filters = "".join(f", {name} {'/'.join(terms.filter[name])}" for name in sorted(terms.filter))
+    description = f"{', '.join(price.meters)} ({price.price.model}{filters})"
     return _line(price.meter, description, quantity, request.currency, steps, None if waits else billed)
 
 
@@ -200,9 +200,9 @@ def _line(
 ) -> Line:
     exact = exact_sum(steps)
     amount = rounded(exact, currency, RoundingPoint.LINE)
-    rounding = Quotient(amount.amount) - exact
-    if rounding.dividend:
-        steps = (*steps, Changed(Reason.ROUNDING, rounding))
+    rounding = amount.amount * exact.divisor - exact.dividend
+    if rounding:
+        steps = (*steps, Changed(Reason.ROUNDING, Quotient(rounding, exact.divisor)))
     if billed is not None:
         amount -= Money(billed.amount, currency)
         steps = (*steps, Changed(Reason.BILLED, Quotient(-billed.amount)))

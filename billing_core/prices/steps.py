@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import assert_never
+from typing import ClassVar
 
 from billing_core.money import Quotient
 
 ONE = Decimal(1)
 PERCENT = Decimal(100)
+NOTHING = Quotient(Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +22,32 @@ class Units:
     per: Decimal = ONE
     tier: int | None = None
 
+    @property
+    def dividend(self) -> Decimal:
+        """The money, before it is divided."""
+        return self.quantity * self.unit
+
+    @property
+    def divisor(self) -> Decimal:
+        """What it is divided by."""
+        return self.per
+
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """So many things at `amount` each: started packages or blocks of `size` units, or events, which have no size."""
 
+    divisor: ClassVar[Decimal] = ONE
+
     count: Decimal
     amount: Decimal
     size: Decimal | None = None
     tier: int | None = None
+
+    @property
+    def dividend(self) -> Decimal:
+        """The money."""
+        return self.count * self.amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +59,30 @@ class Share:
     per: Decimal = ONE
     tier: int | None = None
 
+    @property
+    def dividend(self) -> Decimal:
+        """The money, before it is divided."""
+        return self.quantity * self.rate
+
+    @property
+    def divisor(self) -> Decimal:
+        """What it is divided by."""
+        return self.per * PERCENT
+
 
 @dataclass(frozen=True, slots=True)
 class Flat:
     """An amount that no quantity changes."""
 
+    divisor: ClassVar[Decimal] = ONE
+
     amount: Decimal
     tier: int | None = None
+
+    @property
+    def dividend(self) -> Decimal:
+        """The money."""
+        return self.amount
 
 
 Part = Units | Pieces | Share | Flat
@@ -57,6 +92,9 @@ Part = Units | Pieces | Share | Flat
 class Converted:
     """A quantity in the meter's unit became one in the price's unit; nothing is charged by that."""
 
+    dividend: ClassVar[Decimal] = Decimal(0)
+    divisor: ClassVar[Decimal] = ONE
+
     measured: Decimal
     priced: Quotient
 
@@ -64,6 +102,9 @@ class Converted:
 @dataclass(frozen=True, slots=True)
 class Included:
     """So many units, in the price's unit, cost nothing."""
+
+    dividend: ClassVar[Decimal] = Decimal(0)
+    divisor: ClassVar[Decimal] = ONE
 
     quantity: Quotient
 
@@ -85,29 +126,28 @@ class Changed:
     reason: Reason
     by: Quotient
 
+    @property
+    def dividend(self) -> Decimal:
+        """The money, before it is divided."""
+        return self.by.dividend
+
+    @property
+    def divisor(self) -> Decimal:
+        """What it is divided by."""
+        return self.by.divisor
+
 
 Step = Part | Converted | Included | Changed
-
-
-def exact_amount(step: Step) -> Quotient:
-    """Say what a step adds."""
-    match step:
-        case Units():
-            return Quotient(step.quantity * step.unit, step.per)
-        case Pieces():
-            return Quotient(step.count * step.amount)
-        case Share():
-            return Quotient(step.quantity * step.rate, step.per * PERCENT)
-        case Flat():
-            return Quotient(step.amount)
-        case Converted() | Included():
-            return Quotient(Decimal(0))
-        case Changed():
-            return step.by
-        case _:
-            assert_never(step)
+"""Each step is a quotient of money, and a derivation is a sum of them."""
 
 
 def exact_sum(steps: Iterable[Step]) -> Quotient:
-    """Add up steps, exactly."""
-    return sum((exact_amount(step) for step in steps), start=Quotient(Decimal(0)))
+    """Add up steps in the exact context; they nearly always share a divisor, and then nothing is multiplied out."""
+    dividend, divisor = NOTHING.dividend, ONE
+    for step in steps:
+        if step.divisor == divisor:
+            dividend += step.dividend
+        else:
+            dividend = dividend * step.divisor + step.dividend * divisor
+            divisor *= step.divisor
+    return Quotient(dividend, divisor)

@@ -14,10 +14,8 @@ from billing_core.prices.capacity import Capacity
 from billing_core.prices.measured import Measured, Use
 from billing_core.prices.models import EventPrice, Price, charge, waits_for_the_end
 from billing_core.prices.prepaid import Prepaid
-from billing_core.prices.steps import PERCENT, Changed, Converted, Included, Reason, Step, exact_sum
+from billing_core.prices.steps import NOTHING, PERCENT, Changed, Converted, Included, Reason, Step, exact_sum
 from billing_core.prices.tiers import ZERO
-
-NOTHING = Quotient(ZERO)
 
 
 class ChargeWhen(Enum):
@@ -140,7 +138,7 @@ class Terms:
 
     def takes(self, dimensions: Mapping[str, str]) -> bool:
         """Whether a use with these dimensions is priced here."""
-        return all(dimensions.get(dimension) in values for dimension, values in self.filter.items())
+        return not self.filter or all(dimensions.get(dimension) in values for dimension, values in self.filter.items())
 
     def excludes(self, other: "Terms") -> bool:
         """Whether no use can be priced both here and there."""
@@ -150,7 +148,7 @@ class Terms:
     @property
     def free_units(self) -> Decimal:
         """Units that cost nothing: those included and those discounted."""
-        return self.included + (self.discount.units if isinstance(self.discount, UnitsOff) else ZERO)
+        return self.included + self.discount.units if type(self.discount) is UnitsOff else self.included
 
 
 def check_suits(price: Price, terms: Terms) -> None:
@@ -177,24 +175,25 @@ def priced(price: Price, terms: Terms, measured: Measured, *, is_final: bool) ->
     The minimum comes last, whatever discount was given, and is due with the last split of a period only; Lago, too,
     charges it in arrears, but makes a fee of its own of it. What waits for the end costs nothing before it.
     """
-    if waits_for_the_end(price) and not is_final:
+    if not is_final and waits_for_the_end(price):
         return ()
     steps: list[Step] = []
     if terms.convert is not None:
         before = measured.quantity.dividend
         measured = _converted(measured, terms.convert)
         steps.append(Converted(before, measured.quantity))
-    if terms.free_units:
-        measured, free = _without(measured, terms.free_units)
+    if free_units := terms.free_units:
+        measured, free = _without(measured, free_units)
         steps.append(Included(free))
     steps += charge(price, measured)
     if isinstance(terms.discount, PercentOff | AmountOff):
         steps.append(Changed(Reason.DISCOUNT, _discount(terms.discount, exact_sum(steps))))
-    charged = exact_sum(steps)
-    if terms.maximum is not None and charged.dividend > terms.maximum * charged.divisor:
-        steps.append(Changed(Reason.MAXIMUM, Quotient(terms.maximum) - charged))
-    if terms.minimum is not None and is_final and charged.dividend < terms.minimum * charged.divisor:
-        steps.append(Changed(Reason.MINIMUM, Quotient(terms.minimum) - charged))
+    if terms.maximum is not None:
+        above = exact_sum(steps) - Quotient(terms.maximum)
+        steps += [Changed(Reason.MAXIMUM, NOTHING - above)] if above.dividend > 0 else []
+    if terms.minimum is not None and is_final:
+        missing = Quotient(terms.minimum) - exact_sum(steps)
+        steps += [Changed(Reason.MINIMUM, missing)] if missing.dividend > 0 else []
     return tuple(steps)
 
 
