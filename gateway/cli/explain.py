@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, assert_never
 
 from billing_core.money import EXACT, Quotient, plain_text
@@ -24,19 +24,22 @@ if TYPE_CHECKING:
     from billing_core.rating import Line
 
 SHOWN_DECIMALS = 12
+WIDE = Context(prec=EXACT.prec)
+"""As exact as rating is, but what has no end may be cut where it is shown."""
 TIMES = "\N{MULTIPLICATION SIGN}"
 _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
 def explained(line: Line) -> str:
     """Write a line's derivation, such as `3 included, then $7, plus $993 up to the minimum = $1,000.00`."""
-    code = line.amount.currency.code
-    sign = _SIGNS.get(code, f"{code} ")
-    free = [_before(step) for step in line.derivation]
-    charged = [_charged(step, sign) for step in line.derivation if isinstance(step, Part) and not _is_free(step)]
-    changed = [_changed(step, line.derivation, sign) for step in line.derivation if isinstance(step, Changed)]
-    parts = [*filter(None, free), " + ".join(charged) or "nothing charged"]
-    return f"{', then '.join(parts)}{''.join(changed)} = {_due(line, sign)}"
+    with localcontext(WIDE):
+        code = line.amount.currency.code
+        sign = _SIGNS.get(code, f"{code} ")
+        free = [_before(step) for step in line.derivation]
+        charged = [_charged(step, sign) for step in line.derivation if isinstance(step, Part) and not _is_free(step)]
+        changed = [_changed(step, line.derivation, sign) for step in line.derivation if isinstance(step, Changed)]
+        parts = [*filter(None, free), " + ".join(charged) or "nothing charged"]
+        return f"{', then '.join(parts)}{''.join(changed)} = {_due(line, sign)}"
 
 
 def _due(line: Line, sign: str) -> str:
@@ -91,9 +94,7 @@ def _changed(step: Changed, steps: tuple[Step, ...], sign: str) -> str:
         case Reason.BILLED:
             return f", less {size} billed before"
         case Reason.ROUNDING:
-            with localcontext(EXACT):
-                exact = exact_sum(steps[: steps.index(step)])
-            return f" = {_money(exact, sign)}, rounded"
+            return f" = {_money(exact_sum(steps[: steps.index(step)]), sign)}, rounded"
         case _:
             assert_never(step.reason)
 
