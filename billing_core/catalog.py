@@ -11,7 +11,8 @@ from billing_core.errors import InvalidValueError
 from billing_core.money import Currency, price_amount
 from billing_core.names import check_name, check_text, check_type, one_of
 from billing_core.periods import Interval
-from billing_core.prices import Price
+from billing_core.prices import Capacity, Price, Terms
+from billing_core.prices.terms import check_suits
 
 BILLING_INTERVALS = (Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR)
 
@@ -38,15 +39,34 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class MeterPrice:
-    """A price and the meter whose quantity it prices."""
+    """A price, the meter whose quantity it prices, and what applies around its model.
 
-    meter: str
+    Capacity looks at several meters and has none of its own.
+    """
+
+    meter: str | None
     price: Price
+    terms: Terms = field(default_factory=Terms)
 
     def __post_init__(self) -> None:
-        check_name("meter", self.meter)
         if not isinstance(self.price, Price):
             raise InvalidValueError("price", self.price, "is not a price", "a price model")
+        if not isinstance(self.price, Capacity):
+            check_name("meter", self.meter)
+        elif self.meter is not None:
+            raise InvalidValueError(
+                "meter", self.meter, "is one meter", "none, for capacity names meters in its limits"
+            )
+        check_type("terms", self.terms, Terms)
+        check_suits(self.price, self.terms)
+
+    @property
+    def meters(self) -> tuple[str, ...]:
+        """Every meter it looks at."""
+        if isinstance(self.price, Capacity):
+            return self.price.meters
+        assert self.meter is not None
+        return (self.meter,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +138,7 @@ class Catalog:
         """Keep this plan alone, with the meters and features it uses: what a plan's version pins."""
         plan = self.plans[plan_name]
         features = {name: feature for name, feature in self.features.items() if name in plan.entitlements}
-        used = {price.meter for price in plan.prices}
+        used = {meter for price in plan.prices for meter in price.meters}
         used |= {feature.meter for feature in features.values() if isinstance(feature, MeteredFeature)}
         meters = {name: meter for name, meter in self.meters.items() if name in used}
         return replace(self, meters=meters, features=features, plans={plan_name: plan})
@@ -130,7 +150,8 @@ class Catalog:
         for plan in self.plans.values():
             for index, price in enumerate(plan.prices):
                 path = f"plans.{plan.name}.prices[{index}].meter"
-                _check_known(path, price.meter, "is not a meter", self.meters)
+                for meter in price.meters:
+                    _check_known(path, meter, "is not a meter", self.meters)
             for name, entitlement in plan.entitlements.items():
                 path = f"plans.{plan.name}.entitlements.{name}"
                 _check_known(path, name, "is not a feature", self.features)
@@ -138,12 +159,16 @@ class Catalog:
 
 
 def check_one_price_per_meter(prices: tuple[MeterPrice, ...]) -> None:
-    """Refuse two prices of one meter: they would charge the same use twice."""
-    seen: set[str] = set()
+    """Refuse two prices of one meter, unless their filters exclude each other: they would charge the same use twice."""
+    seen: dict[str, list[Terms]] = {}
     for index, price in enumerate(prices):
-        if price.meter in seen:
-            raise InvalidValueError(f"prices[{index}].meter", price.meter, "has a price already", "one price per meter")
-        seen.add(price.meter)
+        if price.meter is None:
+            continue
+        others = seen.setdefault(price.meter, [])
+        if not all(price.terms.excludes(other) for other in others):
+            rule = "one price per meter, or filters that exclude each other"
+            raise InvalidValueError(f"prices[{index}].meter", price.meter, "has a price already", rule)
+        others.append(price.terms)
 
 
 def _check_known(field: str, name: str, problem: str, known: Mapping[str, object]) -> None:

@@ -10,11 +10,11 @@ from typing import assert_never
 from billing_core.errors import CurrencyMismatchError, InvalidValueError
 
 DIGITS_MAX = 100
-"""Digits of any number taken in; the product of two such numbers still fits the exact context with room for sums."""
+"""Digits of any number taken in; the product of eight such numbers still fits the exact context with room for sums."""
 
 UNIT_DECIMALS_MAX = 12
 
-EXACT = Context(prec=4 * DIGITS_MAX, traps=[Inexact, InvalidOperation, DivisionByZero])
+EXACT = Context(prec=10 * DIGITS_MAX, traps=[Inexact, InvalidOperation, DivisionByZero])
 """Arithmetic that raises where it would round. The usual context keeps 28 digits and says nothing."""
 
 _PLAIN_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
@@ -60,7 +60,9 @@ class Money:
     currency: Currency
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "amount", exact_decimal("amount", self.amount))
+        number = exact_decimal("amount", self.amount)
+        if number is not self.amount:
+            object.__setattr__(self, "amount", number)
         if type(self.currency) is not Currency:
             raise InvalidValueError("currency", self.currency, "is not a currency", "a Currency")
 
@@ -98,7 +100,9 @@ class Money:
 
 def total(amounts: Iterable[Money], currency: Currency) -> Money:
     """Add up exactly; no amounts make zero in that currency."""
-    return sum(amounts, start=Money(Decimal(0), currency))
+    none = Money(Decimal(0), currency)
+    with localcontext(EXACT):
+        return Money(sum((none._amount_of(amount) for amount in amounts), start=none.amount), currency)  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,16 @@ class Quotient:
 
     dividend: Decimal
     divisor: Decimal = Decimal(1)
+
+    def __add__(self, other: "Quotient") -> "Quotient":
+        if self.divisor == other.divisor:
+            return Quotient(EXACT.add(self.dividend, other.dividend), self.divisor)
+        with localcontext(EXACT):
+            dividend = self.dividend * other.divisor + other.dividend * self.divisor
+            return Quotient(dividend, self.divisor * other.divisor)
+
+    def __sub__(self, other: "Quotient") -> "Quotient":
+        return self + Quotient(other.dividend.copy_negate(), other.divisor)
 
 
 class RoundingPoint(Enum):
@@ -122,11 +136,10 @@ def rounded(exact: Quotient, currency: Currency, point: RoundingPoint) -> Money:
             digits = currency.minor_digits
         case _:
             assert_never(point)
-    with localcontext(EXACT):
-        units, rest = divmod(exact.dividend.scaleb(digits), exact.divisor)
-        if 2 * abs(rest) >= exact.divisor:
-            units += Decimal(1).copy_sign(exact.dividend)
-        return Money(units.scaleb(-digits), currency)
+    units, rest = EXACT.divmod(EXACT.scaleb(exact.dividend, digits), exact.divisor)
+    if EXACT.add(rest, rest).copy_abs() >= exact.divisor:
+        units = EXACT.add(units, Decimal(1).copy_sign(exact.dividend))
+    return Money(EXACT.scaleb(units, -digits), currency)
 
 
 def exact_decimal(field: str, value: object) -> Decimal:
@@ -168,6 +181,11 @@ def positive(field: str, value: object) -> Decimal:
     if number <= 0:
         raise InvalidValueError(field, value, "is not positive", "a number above 0")
     return number
+
+
+def percentage(field: str, value: object) -> Decimal:
+    """Take a percentage of at least zero: 2.9 is 2.9 %."""
+    return price_amount(field, value)
 
 
 def plain_text(number: Decimal) -> str:

@@ -2,66 +2,142 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from types import MappingProxyType
 
-from billing_core.catalog import Fee, MeterPrice, check_one_price_per_meter
+from billing_core.catalog import Fee, Meter, MeterPrice, check_one_price_per_meter
 from billing_core.errors import InvalidValueError
-from billing_core.money import EXACT, Currency, Money, Quotient, RoundingPoint, not_negative, rounded, total
-from billing_core.names import check_name, one_of
+from billing_core.money import (
+    EXACT,
+    Currency,
+    Money,
+    Quotient,
+    RoundingPoint,
+    exact_decimal,
+    not_negative,
+    rounded,
+    total,
+)
+from billing_core.names import check_type, one_of
 from billing_core.periods import Period
-from billing_core.prices import charge
+from billing_core.prices import Dynamic, Matrix
+from billing_core.prices.measured import Index, Measured, Usage, Use, check_events, in_order
+from billing_core.prices.models import EventPrice, waits_for_the_end
+from billing_core.prices.steps import Changed, Flat, Reason, Step, exact_sum
+from billing_core.prices.terms import priced
+
+__all__ = ["Billed", "Index", "Line", "Rating", "RatingRequest", "Usage", "rate"]
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """A quantity used on a meter, where known with its moment and its dimensions such as model or region."""
+class Billed:
+    """What earlier splits of the period charged on a meter, for which quantity, used in how many events.
 
-    meter: str
+    Where single uses matter and more is known of them than this, `quantity` is 0 and `usage` holds the whole period.
+    """
+
     quantity: Decimal
-    at: datetime | None = None
-    dimensions: Mapping[str, str] = field(default_factory=dict)
+    amount: Decimal
+    events: int = 1
 
     def __post_init__(self) -> None:
-        check_name("meter", self.meter)
         object.__setattr__(self, "quantity", not_negative("quantity", self.quantity))
-        if self.at is not None and (type(self.at) is not datetime or self.at.utcoffset() is None):
-            raise InvalidValueError("at", self.at, "is not a moment", "a datetime with a time zone")
-        object.__setattr__(self, "dimensions", MappingProxyType(dict(self.dimensions)))
+        object.__setattr__(self, "amount", exact_decimal("amount", self.amount))
+        check_events("events", self.events)
 
 
 @dataclass(frozen=True, slots=True)
 class RatingRequest:
-    """All that a period's cost depends on; whoever asks leaves out the usage of meters that have no price."""
+    """All that a period's cost depends on; whoever asks leaves out the usage of meters that have no price.
+
+    A period may be rated in splits: `billed` is what those before charged, `usage` what came since, and `final` the
+    last of them.
+    """
 
     currency: Currency
     period: Period
     prices: tuple[MeterPrice, ...] = ()
     fees: tuple[Fee, ...] = ()
     usage: tuple[Usage, ...] = ()
+    meters: Mapping[str, Meter] = field(default_factory=dict)
+    indexes: Mapping[str, Index] = field(default_factory=dict)
+    billed: Mapping[str, Billed] = field(default_factory=dict)
+    final: bool = True
 
     def __post_init__(self) -> None:
         for name in ("prices", "fees", "usage"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("meters", "indexes", "billed"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        check_type("final", self.final, bool)
         check_one_price_per_meter(self.prices)
-        priced = {price.meter for price in self.prices}
+        for number, price in enumerate(self.prices):
+            if isinstance(price.price, Dynamic) and price.price.index not in (None, *self.indexes):
+                rule = one_of(self.indexes)
+                raise InvalidValueError(f"prices[{number}].index", price.price.index, "is not an index", rule)
+        self._check_usage()
+        self._check_billed()
+
+    def _check_usage(self) -> None:
+        prices: dict[str, list[MeterPrice]] = {meter: [] for price in self.prices for meter in price.meters}
+        for price in self.prices:
+            if isinstance(price.price, Matrix | Dynamic):
+                prices[price.meters[0]].append(price)
         for index, usage in enumerate(self.usage):
-            if usage.meter not in priced:
-                raise InvalidValueError(f"usage[{index}].meter", usage.meter, "has no price", one_of(priced))
+            if usage.meter not in prices:
+                raise InvalidValueError(f"usage[{index}].meter", usage.meter, "has no price", one_of(prices))
             if usage.at is not None and not self.period.contains(usage.at):
                 rule = f"a moment from {self.period.start.isoformat()} to before {self.period.end.isoformat()}"
                 raise InvalidValueError(f"usage[{index}].at", usage.at.isoformat(), "is outside the period", rule)
+            for price in prices[usage.meter]:
+                if price.terms.takes(usage.dimensions):
+                    _check_priceable(f"usage[{index}]", usage, price, self.indexes)
+
+    def _check_billed(self) -> None:
+        for meter, billed in self.billed.items():
+            found = [price for price in self.prices if price.meter == meter]
+            if len(found) != 1:
+                problem = "has several prices" if found else "has no price of its own"
+                raise InvalidValueError(f"billed.{meter}", meter, problem, "a meter with one price")
+            if isinstance(found[0].price, Matrix | Dynamic) and billed.quantity:
+                rule = f"0, and all of the period's usage, for {found[0].price.model} prices single uses"
+                raise InvalidValueError(f"billed.{meter}.quantity", billed.quantity, "cannot be priced again", rule)
+            with localcontext(EXACT):
+                if billed.amount % Decimal(1).scaleb(-self.currency.minor_digits):
+                    rule = f"at most {self.currency.minor_digits} decimals, as a line has"
+                    raise InvalidValueError(f"billed.{meter}.amount", billed.amount, "is not rounded", rule)
+
+
+def _check_priceable(path: str, usage: Usage, price: MeterPrice, indexes: Mapping[str, Index]) -> None:
+    """Refuse a use that lacks what its price goes by: a known value of its dimensions, a moment, an amount."""
+    match price.price:
+        case Matrix() as matrix if matrix.unit_of(usage) is None:
+            rule = f"values of {', '.join(matrix.dimensions)} that a cell has, or a default price"
+            raise InvalidValueError(f"{path}.dimensions", usage.meter, "is used as nothing with a price", rule)
+        case Dynamic(index=None) if usage.amount is None:
+            raise InvalidValueError(f"{path}.amount", None, "is no price", "the event's own amount")
+        case Dynamic(index=str(index)) if usage.at is None or indexes[index].price_at(usage.at) is None:
+            rule = f"a moment from {indexes[index].points[0][0].isoformat()} on, where {index} begins"
+            shown = None if usage.at is None else usage.at.isoformat()
+            raise InvalidValueError(f"{path}.at", shown, "has no price in the index", rule)
+        case _:
+            pass
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a rating: what, how much of it, and its rounded amount; a fee has no meter."""
+    """One row of a rating: what, how much of it, its rounded amount, and how that came about; a fee has no meter."""
 
     meter: str | None
     description: str
     quantity: Decimal
     amount: Money
+    derivation: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        with localcontext(EXACT):
+            derived = exact_sum(self.derivation)
+            assert derived.dividend == self.amount.amount * derived.divisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +152,62 @@ class Rating:
 
 
 def rate(request: RatingRequest) -> Rating:
-    """Measure → price → round → add up.
+    """Measure → price → round → take off what was billed → add up.
 
     In this order because tiers price what a whole period used, and not single uses; because a line is rounded once,
-    after all of its arithmetic; and because an invoice must add up as it is printed: its total is the sum of rounded
-    lines.
+    after all of its arithmetic, and what was billed is rounded already, so that a period costs the same in splits; and
+    because an invoice must add up as it is printed: its total is the sum of rounded lines.
     """
-    measured = {price.meter: Decimal(0) for price in request.prices}
+    used: dict[str, list[Usage]] = {meter: [] for price in request.prices for meter in price.meters}
     for usage in request.usage:
-        measured[usage.meter] = EXACT.add(measured[usage.meter], usage.quantity)
-
-    lines = []
-    for price in request.prices:
-        quantity = measured[price.meter]
-        amount = rounded(charge(price.price, quantity), request.currency, RoundingPoint.LINE)
-        lines.append(Line(price.meter, f"{price.meter} ({price.price.model})", quantity, amount))
-    for fee in request.fees:
-        amount = rounded(Quotient(fee.amount), request.currency, RoundingPoint.LINE)
-        lines.append(Line(None, fee.name, Decimal(1), amount))
-
+        used[usage.meter].append(usage)
+    with localcontext(EXACT):
+        lines = [_priced_line(price, request, used) for price in request.prices]
+        lines += [_line(None, fee.name, Decimal(1), request.currency, (Flat(fee.amount),)) for fee in request.fees]
     return Rating(tuple(lines), total((line.amount for line in lines), request.currency))
+
+
+def _priced_line(price: MeterPrice, request: RatingRequest, used: Mapping[str, list[Usage]]) -> Line:
+    terms, billed = price.terms, None
+    if price.meter is None:
+        quantity = Decimal(1)
+        meters = {meter: _sum(used[meter]) for meter in price.meters}
+        measured = Measured(Quotient(quantity), meters=meters)
+    else:
+        taken = [usage for usage in used[price.meter] if terms.takes(usage.dimensions)]
+        quantity, billed = _sum(taken), request.billed.get(price.meter)
+        before = billed.quantity if billed else Decimal(0)
+        uses: tuple[Use, ...] = ()
+        if isinstance(price.price, EventPrice):
+            earlier = [Usage(price.meter, before, events=billed.events)] if billed and before else []
+            uses = tuple(Use(usage, usage.quantity, usage.quantity) for usage in [*earlier, *in_order(taken)])
+        measured = Measured(Quotient(before + quantity), uses, request.indexes)
+    steps = priced(price.price, terms, measured, is_final=request.final)
+    # What waits for the period's end costs nothing before it, and takes back nothing either.
+    waits = not request.final and waits_for_the_end(price.price)
+    filters = "".join(f", {name} {'/'.join(terms.filter[name])}" for name in sorted(terms.filter))
+    description = f"{', '.join(price.meters)} ({price.price.model}{filters})"
+    return _line(price.meter, description, quantity, request.currency, steps, None if waits else billed)
+
+
+def _line(
+    meter: str | None,
+    description: str,
+    quantity: Decimal,
+    currency: Currency,
+    steps: tuple[Step, ...],
+    billed: Billed | None = None,
+) -> Line:
+    exact = exact_sum(steps)
+    amount = rounded(exact, currency, RoundingPoint.LINE)
+    rounding = amount.amount * exact.divisor - exact.dividend
+    if rounding:
+        steps = (*steps, Changed(Reason.ROUNDING, Quotient(rounding, exact.divisor)))
+    if billed is not None:
+        amount -= Money(billed.amount, currency)
+        steps = (*steps, Changed(Reason.BILLED, Quotient(-billed.amount)))
+    return Line(meter, description, quantity, amount, steps)
+
+
+def _sum(uses: list[Usage]) -> Decimal:
+    return sum((usage.quantity for usage in uses), start=Decimal(0))

@@ -55,7 +55,7 @@ async def preview(database: Database, customer: str, at: datetime) -> Preview:
         subscription, catalog, period = await _billed(connection, customer, at)
         plan: Plan = catalog.plans[subscription.plan]
         quantities = await _quantities(connection, customer, catalog, period)
-        priced = {price.meter for price in plan.prices}
+        priced = {meter for price in plan.prices for meter in price.meters}
         used = tuple(Usage(meter, Decimal(quantity)) for meter, quantity in quantities.items() if meter in priced)
         return Preview(
             subscription, period, rate(RatingRequest(catalog.currency, period, plan.prices, plan.fees, used))

@@ -1,10 +1,12 @@
 """Package: units come in packages, and every started package is paid in full."""
 
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import ClassVar
 
-from billing_core.money import EXACT, Quotient, not_negative, positive, price_amount
+from billing_core.money import Quotient, not_negative, positive, price_amount
+from billing_core.prices.steps import Part, Pieces, Units
+from billing_core.prices.tiers import ZERO, started
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,7 @@ class Package:
 
     size: Decimal
     amount: Decimal
-    free: Decimal = Decimal(0)
+    free: Decimal = ZERO
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", positive("size", self.size))
@@ -23,9 +25,9 @@ class Package:
         object.__setattr__(self, "free", not_negative("free", self.free))
 
 
-def charge(price: Package, quantity: Decimal) -> Quotient:
+def charge(price: Package, quantity: Quotient) -> tuple[Part, ...]:
     """Count a package from its first unit after the free ones, however small a part of it was used."""
-    with localcontext(EXACT):
-        full, rest = divmod(max(quantity - price.free, Decimal(0)), price.size)
-        started = full + 1 if rest else full
-        return Quotient(started * price.amount)
+    used, divisor = quantity.dividend, quantity.divisor
+    free = min(used, price.free * divisor)
+    packages = Pieces(started(used - free, price.size * divisor), price.amount, price.size)
+    return (Units(free, ZERO, divisor), packages) if free else (packages,)

@@ -48,15 +48,17 @@ def _catalog(root: Place) -> Catalog:
     product = root["product"].name()
     currency = root["currency"].taken(Currency) or Currency("USD")
     # What could not be read keeps its name here, so that mentioning it is no second problem.
-    meters = {name: _read_meter(name, place) for name, place in root["meters"].entries()}
+    meters = {name: read_meter(name, place) for name, place in root["meters"].entries()}
     features = {name: _read_feature(name, place, meters) for name, place in root["features"].entries()}
     if not root["plans"].exists:
         root["plans"].refuse("a mapping of at least one plan")
     plans = {name: _read_plan(name, place, meters, features) for name, place in root["plans"].entries()}
-    return Catalog(product, currency, _present(meters), _present(features), _present(plans))
+    return Catalog(product, currency, present(meters), present(features), present(plans))
 
 
-def _read_meter(name: str, place: Place) -> Meter | None:
+def read_meter(name: str, place: Place) -> Meter | None:
+    """Read a meter; a catalog and a rating document have the same."""
+
     def meter() -> Meter:
         aggregation = place["aggregation"].member(tuple(Aggregation), default=Aggregation.SUM)
         return Meter(name, place["unit"].text(default="units"), aggregation)
@@ -107,7 +109,7 @@ def _entitlements(place: Place, features: Mapping[str, Feature | None]) -> dict[
             entry.refuse_name(name, features, "feature")
         elif feature is not None:
             entitlements[name] = _read_entitlement(entry, feature)
-    return _present(entitlements)
+    return present(entitlements)
 
 
 def _read_entitlement(place: Place, feature: Feature) -> Entitlement | None:
@@ -139,5 +141,6 @@ def _read_limit(place: Place, windows: tuple[Window, ...]) -> Limit | None:
     return place.build(limit, "limit", "window", "overage", "thresholds")
 
 
-def _present(things: Mapping[str, T | None]) -> dict[str, T]:
+def present(things: Mapping[str, T | None]) -> dict[str, T]:
+    """Leave out what could not be read."""
     return {name: thing for name, thing in things.items() if thing is not None}

@@ -90,12 +90,20 @@ class Place:
 
     def build(self, make: Callable[[], T], *keys: str) -> T | None:
         """Make something of this mapping, which has no other keys than these; None if a value had to be made up."""
+        return self.make(make) if self.has_only(*keys) else None
+
+    def has_only(self, *keys: str) -> bool:
+        """Whether a mapping stands here; every other key of it than these is a problem."""
         if not isinstance(self.node, Entries):
             self.refuse(f"a mapping with {', '.join(keys)}")
-            return None
+            return False
         for key in self.node.entries:
             if key not in keys:
                 self[key].report(f"is an unknown key{self.suggestion(key, keys)}; expected {one_of(keys)}")
+        return True
+
+    def make(self, make: Callable[[], T]) -> T | None:
+        """Make something of some keys of this mapping; None if a value had to be made up."""
         gaps_before = self.findings.gaps
         try:
             made = make()

@@ -3,18 +3,25 @@
 import re
 from collections.abc import Collection
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from billing_core.catalog import BILLING_INTERVALS
 from billing_core.errors import InvalidValueError
-from billing_core.money import Currency, not_negative
+from billing_core.money import Currency, exact_decimal, not_negative, price_amount
 from billing_core.periods import EPOCH, Interval, Period, calendar_period
-from billing_core.rating import RatingRequest, Usage
+from billing_core.prices.measured import EVENTS_MAX
+from billing_core.rating import Billed, Index, RatingRequest, Usage
+from gateway.catalog_file.catalog import present, read_meter
 from gateway.catalog_file.nodes import read_document
 from gateway.catalog_file.places import Place, kept
-from gateway.catalog_file.prices import read_fees, read_prices
+from gateway.catalog_file.prices import meters_mentioned, read_fees, read_prices
 from gateway.catalog_file.problems import CatalogError, Findings
+from gateway.catalog_file.terms import optional_number
 
 PERIOD_BOUNDS = 2
+POINT_PARTS = 2
+
+_KEYS = ("currency", "period", "prices", "fees", "usage", "meters", "indexes", "billed", "final")
 
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -26,7 +33,7 @@ def parse_rating(text: str) -> RatingRequest:
     """Read a rating document from YAML or JSON; CatalogError has every problem of it."""
     findings = Findings()
     root = Place("", 1, read_document(text, findings), findings)
-    request = root.build(lambda: _request(root), "currency", "period", "prices", "fees", "usage")
+    request = root.build(lambda: _request(root), *_KEYS)
     if request is None or findings.problems:
         raise CatalogError(findings.problems)
     return request
@@ -38,9 +45,15 @@ def _request(root: Place) -> RatingRequest:
     prices = read_prices(root["prices"], None)
     fees = read_fees(root["fees"], BILLING_INTERVALS)
     # A price that could not be read keeps its meter, so that usage of it is no second problem.
-    meters = {meter for item in root["prices"].items() if (meter := item["meter"].glimpse()) is not None}
-    usage = kept(_read_usage(item, meters) for item in root["usage"].items())
-    return RatingRequest(currency, period, prices, fees, usage)
+    priced = meters_mentioned(root["prices"])
+    usage = kept(_read_usage(item, priced) for item in root["usage"].items())
+    meters = {name: read_meter(name, place) for name, place in root["meters"].entries()}
+    indexes = {name: _read_index(place) for name, place in root["indexes"].entries()}
+    billed = {name: _read_billed(place) for name, place in root["billed"].entries()}
+    final = root["final"].flag(default=True)
+    return RatingRequest(
+        currency, period, prices, fees, usage, present(meters), present(indexes), present(billed), final
+    )
 
 
 def _read_period(place: Place) -> Period | None:
@@ -59,9 +72,36 @@ def _read_usage(place: Place, meters: Collection[str]) -> Usage | None:
             place["quantity"].number(not_negative),
             place["at"].taken(_moment) if place["at"].exists else None,
             {name: value.text() for name, value in place["dimensions"].entries()},
+            _events(place["events"]),
+            optional_number(place["amount"], not_negative),
         )
 
-    return place.build(usage, "meter", "quantity", "at", "dimensions")
+    return place.build(usage, "meter", "quantity", "at", "dimensions", "events", "amount")
+
+
+def _read_index(place: Place) -> Index | None:
+    def point(item: Place) -> tuple[datetime, Decimal] | None:
+        parts = item.items()
+        if len(parts) != POINT_PARTS:
+            item.refuse('a moment and its price, such as ["2026-01-01", "0.12"]')
+            return None
+        at, price = parts[0].taken(_moment), parts[1].number(price_amount)
+        return None if at is None else (at, price)
+
+    return place.make(lambda: Index(kept(point(item) for item in place.items())))
+
+
+def _read_billed(place: Place) -> Billed | None:
+    def billed() -> Billed:
+        return Billed(
+            place["quantity"].number(not_negative), place["amount"].number(exact_decimal), _events(place["events"])
+        )
+
+    return place.build(billed, "quantity", "amount", "events")
+
+
+def _events(place: Place) -> int:
+    return place.whole_number(range(1, EVENTS_MAX + 1), f"a whole number from 1 to {EVENTS_MAX}") if place.exists else 1
 
 
 def _moment(text: str) -> datetime:

@@ -6,14 +6,14 @@ written before a field existed stays the text of the same plan.
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import assert_never
 
 from billing_core.catalog import Catalog, Fee, Meter, MeterPrice, Plan
 from billing_core.entitlements import Entitlement, Feature, Limit, MeteredFeature, Overage, Setting, Switch
 from billing_core.money import plain_text
-from billing_core.prices import Graduated, Package, PerUnit, Tier, Volume
 from billing_core.rating import Rating
+from gateway.catalog_file.models import write_model
+from gateway.catalog_file.terms import write_terms
 
 _Json = str | int | bool | Setting | Sequence["_Json"] | Mapping[str, "_Json"] | None
 
@@ -70,25 +70,8 @@ def _fee(fee: Fee) -> _Json:
 
 
 def _price(price: MeterPrice) -> _Json:
-    model = price.price
-    written: dict[str, _Json] = {"meter": price.meter, "model": model.model}
-    match model:
-        case PerUnit():
-            written |= {"unit": plain_text(model.unit)} | _unless(1, "per", model.per)
-        case Package():
-            written |= {"size": plain_text(model.size), "amount": plain_text(model.amount)}
-            written |= _unless(0, "free", model.free)
-        case Graduated() | Volume():
-            written |= {"tiers": [_tier(tier) for tier in model.tiers]} | _unless(1, "per", model.per)
-            written |= {} if model.flat_at_zero else {"flat_at_zero": False}
-        case _:
-            assert_never(model)
-    return written
-
-
-def _tier(tier: Tier) -> _Json:
-    up_to = None if tier.up_to is None else plain_text(tier.up_to)
-    return {"up_to": up_to, "unit": plain_text(tier.unit)} | _unless(0, "flat", tier.flat)
+    meter: dict[str, _Json] = {} if price.meter is None else {"meter": price.meter}
+    return meter | write_model(price.price) | write_terms(price.terms)
 
 
 def _entitlement(entitlement: Entitlement) -> _Json:
@@ -106,10 +89,6 @@ def _entitlement(entitlement: Entitlement) -> _Json:
             return written | ({"thresholds": entitlement.thresholds} if entitlement.thresholds else {})
         case _:
             assert_never(entitlement)
-
-
-def _unless(default: int, key: str, number: Decimal) -> dict[str, _Json]:
-    return {} if number == default else {key: plain_text(number)}
 
 
 def _text(value: _Json) -> str:

@@ -1,5 +1,6 @@
 """What holds for every price and every usage, against arithmetic in fractions that shares no line with the product."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Context, Decimal, localcontext
 from fractions import Fraction
@@ -12,9 +13,22 @@ from hypothesis import strategies as st
 
 from billing_core.catalog import Fee, MeterPrice
 from billing_core.errors import BillingError, InvalidValueError
-from billing_core.money import Currency, Money, Quotient, total
+from billing_core.money import EXACT, Currency, Money, Quotient, total
 from billing_core.periods import Interval, Period
-from billing_core.prices import Graduated, Package, PerUnit, Price, Tier, Volume, charge
+from billing_core.prices import (
+    Graduated,
+    GraduatedPercentage,
+    Package,
+    PercentTier,
+    PerUnit,
+    Stair,
+    Stairstep,
+    Tier,
+    Volume,
+    VolumePercentage,
+)
+from billing_core.prices.by_quantity import QuantityPrice, charge
+from billing_core.prices.steps import Flat, exact_sum
 from billing_core.rating import Line, Rating, RatingRequest, Usage, rate
 from tests.core import made
 
@@ -32,12 +46,14 @@ requests = st.builds(
 )
 
 
-def exact(quotient: Quotient) -> Fraction:
-    """Carry out the division as a fraction."""
+def exact(price: QuantityPrice, quantity: Decimal) -> Fraction:
+    """Charge a quantity and carry out the division as a fraction."""
+    with localcontext(EXACT):
+        quotient = exact_sum(charge(price, Quotient(quantity)))
     return Fraction(quotient.dividend) / Fraction(quotient.divisor)
 
 
-def by_hand(price: Price, quantity: Decimal) -> Fraction:
+def by_hand(price: QuantityPrice, quantity: Decimal) -> Fraction:
     """Price a quantity as the definition of its model says it, in fractions."""
     used = Fraction(quantity)
     match price:
@@ -45,27 +61,49 @@ def by_hand(price: Price, quantity: Decimal) -> Fraction:
             return used / Fraction(price.per) * Fraction(price.unit)
         case Package():
             return ceil(max(used - Fraction(price.free), 0) / Fraction(price.size)) * Fraction(price.amount)
-        case Graduated() | Volume():
+        case Graduated() | Volume() | Stairstep() | GraduatedPercentage() | VolumePercentage():
             if not used and not price.flat_at_zero:
                 return Fraction(0)
             tops = [Fraction(tier.up_to) if tier.up_to is not None else None for tier in price.tiers]
             bottoms = [Fraction(0), *tops[:-1]]
             last = sum(1 for bottom in bottoms[1:] if used > bottom)
-            if isinstance(price, Volume):
-                parts = {last: used}
-            else:
+            if isinstance(price, Graduated | GraduatedPercentage):
                 parts = {index: min(used, tops[index] or used) - bottoms[index] for index in range(last + 1)}
-            units = sum(part * Fraction(price.tiers[index].unit) for index, part in parts.items())
-            return units / Fraction(price.per) + sum(Fraction(price.tiers[index].flat) for index in parts)
+            else:
+                parts = {last: used}
+            per = getattr(price, "per", 1)
+            return sum((tier_by_hand(price.tiers[index], part, per) for index, part in parts.items()), Fraction(0))
         case _:
             assert_never(price)
 
 
+def tier_by_hand(tier: Tier | PercentTier | Stair, part: Fraction, per: Decimal) -> Fraction:
+    """Price one tier's part as the definition says it, in fractions."""
+    match tier:
+        case Stair():
+            return Fraction(tier.amount)
+        case PercentTier():
+            return part * Fraction(tier.rate) / 100 + Fraction(tier.flat)
+        case Tier(size=None):
+            return part / Fraction(per) * Fraction(tier.unit) + Fraction(tier.flat)
+        case Tier():
+            return ceil(part / Fraction(tier.size)) * Fraction(tier.unit) + Fraction(tier.flat)
+        case _:
+            assert_never(tier)
+
+
 @given(made.prices, made.quantities)
-def test_a_charge_is_what_the_definition_says(price: Price, quantity: Decimal) -> None:
-    """Each model equals its definition exactly, whatever the decimal context of the caller."""
+def test_a_charge_is_what_the_definition_says(price: QuantityPrice, quantity: Decimal) -> None:
+    """Each model equals its definition exactly."""
+    assert exact(price, quantity) == by_hand(price, quantity)
+
+
+@given(requests)
+def test_the_caller_s_decimal_context_does_not_matter(request: RatingRequest) -> None:
+    """Rating brings its own exact context."""
     with localcontext(Context(prec=2, rounding=ROUND_CEILING)):
-        assert exact(charge(price, quantity)) == by_hand(price, quantity)
+        rating = rate(request)
+    assert rating == rate(request)
 
 
 @given(made.tiers(), made.pers, st.data())
@@ -74,7 +112,7 @@ def test_charges_are_exact_at_the_bounds_of_tiers(tiers: tuple[Tier, ...], per: 
     bounds = [Decimal(0), *(tier.up_to for tier in tiers if tier.up_to is not None)]
     quantity = data.draw(st.sampled_from(bounds)) + data.draw(st.sampled_from([Decimal(0), Decimal("1E-9")]))
     for price in (Graduated(tiers, per), Volume(tiers, per), Graduated(tiers, per, flat_at_zero=False)):
-        assert exact(charge(price, quantity)) == by_hand(price, quantity)
+        assert exact(price, quantity) == by_hand(price, quantity)
 
 
 @given(requests)
@@ -117,7 +155,7 @@ def test_rating_again_gives_the_same(request: RatingRequest) -> None:
 def test_per_unit_adds_up_before_rounding(unit: Decimal, per: Decimal, one: Decimal, other: Decimal) -> None:
     """Charging two uses together is charging each."""
     price = PerUnit(unit, per)
-    assert exact(charge(price, one + other)) == exact(charge(price, one)) + exact(charge(price, other))
+    assert exact(price, one + other) == exact(price, one) + exact(price, other)
 
 
 @given(made.tiers(), made.quantities, made.quantities)
@@ -125,7 +163,7 @@ def test_graduated_never_falls(tiers: tuple[Tier, ...], one: Decimal, other: Dec
     """More use never costs less, as each tier only adds."""
     price = Graduated(tiers)
     less, more = sorted([one, other])
-    assert exact(charge(price, less)) <= exact(charge(price, more))
+    assert exact(price, less) <= exact(price, more)
 
 
 @given(made.tiers(), made.quantities)
@@ -133,7 +171,7 @@ def test_graduated_is_continuous_without_flat_amounts(tiers: tuple[Tier, ...], q
     """A little more use costs a little more, also across the bounds of tiers."""
     price = Graduated([Tier(tier.up_to, tier.unit) for tier in tiers])
     step = Decimal("1E-9")
-    jump = exact(charge(price, quantity + step)) - exact(charge(price, quantity))
+    jump = exact(price, quantity + step) - exact(price, quantity)
     assert 0 <= jump <= Fraction(step) * max(Fraction(tier.unit) for tier in tiers)
 
 
@@ -142,23 +180,21 @@ def test_volume_is_cheaper_where_unit_prices_fall(tiers: tuple[Tier, ...], quant
     """The whole quantity at the last tier's price is at most what its tiers cost one by one."""
     units = sorted((tier.unit for tier in tiers), reverse=True)
     falling = [Tier(tier.up_to, unit) for tier, unit in zip(tiers, units, strict=True)]
-    assert exact(charge(Volume(falling), quantity)) <= exact(charge(Graduated(falling), quantity))
+    assert exact(Volume(falling), quantity) <= exact(Graduated(falling), quantity)
 
 
 @given(made.unit_prices, made.pers, made.quantities)
 def test_one_tier_is_per_unit(unit: Decimal, per: Decimal, quantity: Decimal) -> None:
     """A single tier without an end prices as no tiers do, graduated or by volume."""
     tier = [Tier(None, unit)]
-    amounts = {
-        exact(charge(price, quantity)) for price in (PerUnit(unit, per), Graduated(tier, per), Volume(tier, per))
-    }
+    amounts = {exact(price, quantity) for price in (PerUnit(unit, per), Graduated(tier, per), Volume(tier, per))}
     assert len(amounts) == 1
 
 
 def test_quantities_of_a_hundred_digits_lose_nothing() -> None:
     """The product of the longest numbers is exact, and what has no room on a line is an error of ours."""
     longest = 10**99 - 1
-    assert exact(charge(PerUnit(longest), Decimal(longest))) == longest**2
+    assert exact(PerUnit(longest), Decimal(longest)) == longest**2
     with pytest.raises(BillingError, match="too long"):
         rate(RatingRequest(USD, JANUARY, [MeterPrice("a", PerUnit(longest))], (), [Usage("a", longest)]))
 
@@ -192,7 +228,9 @@ def test_negative_usage_is_refused() -> None:
 
 
 def test_a_rating_that_does_not_add_up_cannot_be_built() -> None:
-    """The sum is asserted where a rating is made, whoever makes it."""
-    line = Line("a", "a", Decimal(1), Money(1, USD))
+    """The sums of lines and of their steps are asserted where they are made, whoever makes them."""
+    line = Line("a", "a", Decimal(1), Money(1, USD), (Flat(Decimal(1)),))
     with pytest.raises(AssertionError):
         Rating((line,), Money(2, USD))
+    with pytest.raises(AssertionError):
+        replace(line, amount=Money(2, USD))

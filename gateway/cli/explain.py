@@ -1,0 +1,117 @@
+"""How a line came about, as a person would write it: what was free, what was charged, what was changed."""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal, localcontext
+from typing import TYPE_CHECKING, assert_never
+
+from billing_core.money import EXACT, Quotient, plain_text
+from billing_core.prices.steps import (
+    Changed,
+    Converted,
+    Flat,
+    Included,
+    Part,
+    Pieces,
+    Reason,
+    Share,
+    Step,
+    Units,
+    exact_sum,
+)
+
+if TYPE_CHECKING:
+    from billing_core.rating import Line
+
+SHOWN_DECIMALS = 12
+WIDE = Context(prec=EXACT.prec)
+"""As exact as rating is, but what has no end may be cut where it is shown."""
+TIMES = "\N{MULTIPLICATION SIGN}"
+_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+
+
+def explained(line: Line) -> str:
+    """Write a line's derivation, such as `3 included, then $7, plus $993 up to the minimum = $1,000.00`."""
+    with localcontext(WIDE):
+        code = line.amount.currency.code
+        sign = _SIGNS.get(code, f"{code} ")
+        free = [_before(step) for step in line.derivation]
+        charged = [_charged(step, sign) for step in line.derivation if isinstance(step, Part) and not _is_free(step)]
+        changed = [_changed(step, line.derivation, sign) for step in line.derivation if isinstance(step, Changed)]
+        parts = [*filter(None, free), " + ".join(charged) or "nothing charged"]
+        return f"{', then '.join(parts)}{''.join(changed)} = {_due(line, sign)}"
+
+
+def _due(line: Line, sign: str) -> str:
+    minus = "-" if line.amount.amount < 0 else ""
+    return f"{minus}{sign}{abs(line.amount.amount):,.{line.amount.currency.minor_digits}f}"
+
+
+def _is_free(part: Part) -> bool:
+    return (isinstance(part, Units) and not part.unit) or (isinstance(part, Share) and not part.rate)
+
+
+def _before(step: Step) -> str:
+    match step:
+        case Converted() if step.priced.divisor == 1:
+            return f"{_number(step.measured)} become {_number(step.priced.dividend)}"
+        case Included():
+            return f"{_quotient(step.quantity)} included"
+        case Units() if _is_free(step):
+            return f"{_number(step.quantity)} free"
+        case Share() if _is_free(step):
+            return f"{_quotient(Quotient(step.quantity, step.per))} free"
+        case _:
+            return ""
+
+
+def _charged(part: Part, sign: str) -> str:
+    match part:
+        case Units():
+            return f"{_quotient(Quotient(part.quantity, part.per))} {TIMES} {_money(Quotient(part.unit), sign)}"
+        case Pieces():
+            things = "event" if part.count == 1 else "events"
+            if part.size is not None:
+                things = f"{'block' if part.count == 1 else 'blocks'} of {_number(part.size)}"
+            return f"{_number(part.count)} {things} {TIMES} {_money(Quotient(part.amount), sign)}"
+        case Share():
+            return f"{_number(part.rate)} % of {_quotient(Quotient(part.quantity, part.per))}"
+        case Flat():
+            return _money(Quotient(part.amount), sign)
+        case _:
+            assert_never(part)
+
+
+def _changed(step: Changed, steps: tuple[Step, ...], sign: str) -> str:
+    size = _money(Quotient(abs(step.by.dividend), step.by.divisor), sign)
+    match step.reason:
+        case Reason.DISCOUNT:
+            return f", less {size} discount"
+        case Reason.MAXIMUM:
+            return f", less {size} above the maximum"
+        case Reason.MINIMUM:
+            return f", plus {size} up to the minimum"
+        case Reason.BILLED:
+            return f", less {size} billed before"
+        case Reason.ROUNDING:
+            return f" = {_money(exact_sum(steps[: steps.index(step)]), sign)}, rounded"
+        case _:
+            assert_never(step.reason)
+
+
+def _money(amount: Quotient, sign: str) -> str:
+    """Write an amount; what has no end is cut, and says so."""
+    exact = amount.dividend / amount.divisor
+    shown = round(exact, SHOWN_DECIMALS)
+    cut = "…" if shown * amount.divisor != amount.dividend else ""
+    return f"{'-' if shown < 0 else ''}{sign}{_number(abs(shown))}{cut}"
+
+
+def _quotient(quantity: Quotient) -> str:
+    divisor = "" if quantity.divisor == 1 else f" ÷ {_number(quantity.divisor)}"
+    return f"{_number(quantity.dividend)}{divisor}"
+
+
+def _number(number: Decimal) -> str:
+    whole, point, decimals = plain_text(number).partition(".")
+    return f"{int(whole):,}{point}{decimals}"

@@ -1,0 +1,26 @@
+"""Every line can say how it came about."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from billing_core.rating import rate
+from gateway.catalog_file import parse_rating
+from gateway.cli.explain import explained
+
+LINES = tomllib.loads((Path(__file__).parent / "cases" / "explained.toml").read_text(encoding="utf-8"))["lines"]
+
+
+@pytest.mark.parametrize(("price", "usage", "billed", "words"), LINES, ids=lambda value: value[:60])
+def test_a_line_says_how_it_came_about(price: str, usage: str, billed: str, words: str) -> None:
+    """The words are those that a person would write, from the same steps that made the amount."""
+    document = f"""
+        currency: USD
+        period: [2026-01-01, 2026-02-01]
+        prices: [{price}]
+        billed: {{{billed}}}
+        usage: [{usage}]
+        """
+    (line,) = rate(parse_rating(document)).lines
+    assert explained(line) == words
