@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from billing_core.errors import InvalidValueError
 from billing_core.periods import Interval, Period, anchored_period, calendar_period, milliseconds_of, moment_of
 
-moments = st.datetimes(datetime(1971, 1, 1), datetime(9997, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
+moments = st.datetimes(datetime(1972, 1, 1), datetime(9996, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 anchored = st.sampled_from([Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR])
 
 
