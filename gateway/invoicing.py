@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from billing_core.periods import anchored_period
+from billing_core.prices.models import EventPrice
 from billing_core.rating import RatingRequest, Usage, rate
 from gateway.catalog_file import parse_catalog
-from gateway.errors import PreconditionError
+from gateway.errors import PreconditionError, Violation
 from gateway.records import catalogs, customers, usage
 
 if TYPE_CHECKING:
@@ -37,6 +38,18 @@ class Preview:
     subscription: Subscription
     period: Period
     rating: Rating
+
+
+def unbillable(catalog: Catalog) -> list[Violation]:
+    """Name the prices that what is written down cannot be billed by yet: single uses carry no dimensions or amounts."""
+    return [
+        Violation(
+            f"plans.{plan.name}.prices[{number}]", "needs more than the sum of a meter, which is all that is kept"
+        )
+        for plan in catalog.plans.values()
+        for number, price in enumerate(plan.prices)
+        if isinstance(price.price, EventPrice) or price.terms.filter
+    ]
 
 
 async def period_usage(database: Database, customer: str, at: datetime) -> PeriodUsage:

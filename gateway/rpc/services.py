@@ -12,7 +12,7 @@ from gateway.catalog_file import parse_catalog, write_catalog
 from gateway.counters.keys import bucket_of
 from gateway.decision import identifier_violations
 from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError, TollkeeperError
-from gateway.invoicing import period_usage, preview
+from gateway.invoicing import period_usage, preview, unbillable
 from gateway.records import catalogs, customers
 from gateway.rpc import convert
 from gateway.rpc.status import status_of
@@ -96,6 +96,8 @@ class Plane:
     ) -> catalog_pb2.ApplyCatalogResponse:
         """Take a catalog whole or not at all; what it changes is published when this returns."""
         catalog = await asyncio.to_thread(parse_catalog, request.source)  # a large file takes a second: checks go on
+        if wrong := unbillable(catalog):
+            raise InvalidRequestError(*wrong)
         definitions = {plan: write_catalog(catalog.narrowed_to(plan)) for plan in catalog.plans}
         async with self._database.transaction() as connection:
             applied = await catalogs.apply(

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.cli.show import charges_document
 from gateway.client import GatewayError
+from tests.conftest import SAMPLE
 
 if TYPE_CHECKING:
     from tests.conftest import Running
@@ -42,6 +43,15 @@ async def test_denied_and_rate_limited_use_costs_nothing(office: Running) -> Non
     assert (await office.client.check("acme", "requests", 100)).allowed
     await asyncio.sleep(0.5)
     assert charges_document(await office.client.charges("acme"))["total"] == "49.99"
+
+
+async def test_a_price_that_sums_cannot_feed_is_refused_when_it_is_applied(office: Running) -> None:
+    """A price by region or by single event is told at once that it cannot be billed yet, not at the month's end."""
+    price = '{meter: output_tokens, model: per_unit, per: 1000, unit: "0.006"}'
+    by_event = '{meter: output_tokens, model: percentage, rate: "2", fixed: "0.30"}'
+    with pytest.raises(GatewayError, match=r"plans\.developer\.prices\[1\]") as refused:
+        await office.client.apply_catalog(SAMPLE.replace(price, by_event))
+    assert refused.value.misuse
 
 
 async def test_who_has_no_subscription_has_no_charges(office: Running) -> None:
