@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from billing_core.money import Currency, Money, Quotient, RoundingPoint, allocate, exact_decimal, rounded
+from tests.core import credit_calls
 
 CASES = Path(__file__).parent / "cases"
-FILES = ("money",)
+FILES = ("money", "credits")
 
 Arguments = dict[str, Any]
 
@@ -31,6 +32,7 @@ def money_allocate(given: Arguments) -> list[str]:
 CALLS: dict[str, Callable[[Arguments], object]] = {
     "money.rounded": money_rounded,
     "money.allocate": money_allocate,
+    **credit_calls.CALLS,
 }
 
 
