@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from billing_core.money import Currency, Money, Quotient, RoundingPoint, allocate, exact_decimal, rounded
-from tests.core import credit_calls
+from tests.core import commitment_calls, credit_calls
 
 CASES = Path(__file__).parent / "cases"
-FILES = ("money", "credits")
+FILES = ("money", "credits", "commitments")
 
 Arguments = dict[str, Any]
 
@@ -33,6 +33,7 @@ CALLS: dict[str, Callable[[Arguments], object]] = {
     "money.rounded": money_rounded,
     "money.allocate": money_allocate,
     **credit_calls.CALLS,
+    **commitment_calls.CALLS,
 }
 
 
