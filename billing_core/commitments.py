@@ -42,7 +42,7 @@ class ActiveDays:
             rule = f"a whole number from 0 to {self.period}"
             raise InvalidValueError("active", self.active, "is not a number of days of the period", rule)
 
-    def of(self, amount: Decimal) -> Fraction:
+    def of(self, amount: Decimal | Fraction) -> Fraction:
         """Take that part of an amount, exactly."""
         return Fraction(Fraction(amount) * self.active, self.period)
 

@@ -194,11 +194,18 @@ def allocate(money: Money, weights: Iterable[Decimal | Fraction]) -> tuple[Money
     whole = sum(checked, start=Fraction(0))
     if whole == 0:
         raise InvalidValueError("weights", len(checked), "weights have no sum to share by", "at least one above 0")
-    if _decimals(money.amount.normalize(EXACT)) > money.currency.minor_digits:
-        rule = f"at most {money.currency.minor_digits} decimals in {money.currency.code}"
-        raise InvalidValueError("money", money.amount, "has parts of a minor unit", rule)
+    check_payable("money", money)
     share = Fraction(Fraction(money.amount), whole)
     return rounded_parts([weight * share for weight in checked], money.currency, RoundingPoint.LINE)
+
+
+def check_payable(field: str, money: object) -> None:
+    """Refuse what is no money, and an amount that cannot be paid: one with parts of a minor unit."""
+    if type(money) is not Money:
+        raise InvalidValueError(field, money, "is not money", "Money")
+    if _decimals(money.amount.normalize(EXACT)) > money.currency.minor_digits:
+        rule = f"at most {money.currency.minor_digits} decimals in {money.currency.code}"
+        raise InvalidValueError(field, money.amount, "has parts of a minor unit", rule)
 
 
 def exact_decimal(field: str, value: object) -> Decimal:
