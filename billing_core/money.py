@@ -1,10 +1,11 @@
 """Money is exact: what counts as a number, which currencies exist, and the only place where an amount is rounded."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, localcontext
 from enum import Enum
+from fractions import Fraction
 from typing import assert_never
 
 from billing_core.errors import CurrencyMismatchError, InvalidValueError
@@ -16,6 +17,12 @@ UNIT_DECIMALS_MAX = 12
 
 EXACT = Context(prec=10 * DIGITS_MAX, traps=[Inexact, InvalidOperation, DivisionByZero])
 """Arithmetic that raises where it would round. The usual context keeps 28 digits and says nothing."""
+
+_ROUNDING = Context(prec=10**6, traps=[Inexact, InvalidOperation, DivisionByZero])
+"""As exact, and wider: what is left of a line after many coupons is a fraction of as many divisors."""
+
+MICRO_DIGITS = 6
+"""Decimals of what a single use costs a wallet, in every currency."""
 
 _PLAIN_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
@@ -122,24 +129,96 @@ class Quotient:
     def __sub__(self, other: "Quotient") -> "Quotient":
         return self + Quotient(other.dividend.copy_negate(), other.divisor)
 
+    @classmethod
+    def of(cls, exact: Fraction) -> "Quotient":
+        """Take a fraction as it is."""
+        return cls(Decimal(exact.numerator), Decimal(exact.denominator))
+
+    @property
+    def fraction(self) -> Fraction:
+        """The same amount as a fraction, where sums and comparisons need one."""
+        return Fraction(Fraction(self.dividend), Fraction(self.divisor))
+
 
 class RoundingPoint(Enum):
-    """Where an amount is rounded; the point decides to how many digits."""
+    """Where an amount is rounded; the point decides to how many digits, and which way."""
 
     LINE = "line"
+    TAX = "tax"
+    TOP_UP = "top_up"
+    DEDUCTION = "deduction"
+    PAY_OUT = "pay_out"
+    WALLET_USE = "wallet_use"
+
+    def digits(self, currency: Currency) -> int:
+        """Return the decimals that are left: a single use of a wallet has micro-units, all else can be paid."""
+        return MICRO_DIGITS if self is RoundingPoint.WALLET_USE else currency.minor_digits
+
+    @property
+    def rounds_down(self) -> bool:
+        """Whether the rest is dropped; everywhere else half a unit and more is rounded away from zero."""
+        # 1. what is charged; 2. nothing takes off or pays out more than there is, and a use costs full micro-units only
+        match self:
+            case RoundingPoint.LINE | RoundingPoint.TAX | RoundingPoint.TOP_UP:
+                return False
+            case RoundingPoint.DEDUCTION | RoundingPoint.PAY_OUT | RoundingPoint.WALLET_USE:
+                return True
+            case _:
+                assert_never(self)
 
 
 def rounded(exact: Quotient, currency: Currency, point: RoundingPoint) -> Money:
-    """Carry out the division and round once, half away from zero, to the digits of that point."""
-    match point:
-        case RoundingPoint.LINE:
-            digits = currency.minor_digits
-        case _:
-            assert_never(point)
-    units, rest = EXACT.divmod(EXACT.scaleb(exact.dividend, digits), exact.divisor)
-    if EXACT.add(rest, rest).copy_abs() >= exact.divisor:
-        units = EXACT.add(units, Decimal(1).copy_sign(exact.dividend))
-    return Money(EXACT.scaleb(units, -digits), currency)
+    """Carry out the division and round once, as that point says."""
+    digits = point.digits(currency)
+    units, rest = _ROUNDING.divmod(_ROUNDING.scaleb(exact.dividend, digits), exact.divisor)
+    if _ROUNDING.add(rest, rest).copy_abs() >= exact.divisor and not point.rounds_down:
+        units = _ROUNDING.add(units, Decimal(1).copy_sign(exact.dividend))
+    return Money(_ROUNDING.scaleb(units, -digits), currency)
+
+
+def rounded_parts(parts: Sequence[Fraction], currency: Currency, point: RoundingPoint) -> tuple[Money, ...]:
+    """Round the sum of the parts once, and each part so that they still add up to it.
+
+    Every part keeps its full units. The units that are missing then go, one each, to the parts that lost most, and
+    among equals to the earlier one.
+    """
+    exact = sum(parts, start=Fraction(0))
+    whole = rounded(Quotient.of(exact), currency, point)
+    digits = point.digits(currency)
+    with localcontext(_ROUNDING):
+        scale = Fraction(10**digits if exact >= 0 else -(10**digits))
+        scaled = [part * scale for part in parts]
+        units = [part // 1 for part in scaled]
+        missing = int(abs(whole.amount).scaleb(digits)) - sum(units)
+        assert 0 <= missing <= len(parts)
+        by_loss = sorted(range(len(parts)), key=lambda index: units[index] - scaled[index])
+        for index in by_loss[:missing]:
+            units[index] += 1
+        sign = 1 if exact >= 0 else -1
+        return tuple(Money(Decimal(sign * unit).scaleb(-digits), currency) for unit in units)
+
+
+def allocate(money: Money, weights: Iterable[Decimal | Fraction]) -> tuple[Money, ...]:
+    """Split an amount by weights into parts of whole minor units; no unit is lost, and none is made.
+
+    The tie rule is that of `rounded_parts`. An amount that is no whole number of minor units has no such parts.
+    """
+    checked = [_weight(f"weights[{index}]", weight) for index, weight in enumerate(weights)]
+    whole = sum(checked, start=Fraction(0))
+    if whole == 0:
+        raise InvalidValueError("weights", len(checked), "weights have no sum to share by", "at least one above 0")
+    check_payable("money", money)
+    share = Fraction(Fraction(money.amount), whole)
+    return rounded_parts([weight * share for weight in checked], money.currency, RoundingPoint.LINE)
+
+
+def check_payable(field: str, money: object) -> None:
+    """Refuse what is no money, and an amount that cannot be paid: one with parts of a minor unit."""
+    if type(money) is not Money:
+        raise InvalidValueError(field, money, "is not money", "Money")
+    if _decimals(money.amount.normalize(EXACT)) > money.currency.minor_digits:
+        rule = f"at most {money.currency.minor_digits} decimals in {money.currency.code}"
+        raise InvalidValueError(field, money.amount, "has parts of a minor unit", rule)
 
 
 def exact_decimal(field: str, value: object) -> Decimal:
@@ -192,6 +271,13 @@ def plain_text(number: Decimal) -> str:
     """Write a number without exponent and without closing zeros: `22`, `0.5`, `1000`."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _weight(field: str, value: object) -> Fraction:
+    # Fractions are no input, but what is left of a line by exact shares is one.
+    if isinstance(value, Fraction) and value >= 0:
+        return value
+    return Fraction(not_negative(field, value))
 
 
 def _decimals(number: Decimal) -> int:

@@ -2,6 +2,7 @@
 
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -15,16 +16,20 @@ from billing_core.money import (
     Money,
     Quotient,
     RoundingPoint,
+    allocate,
     exact_decimal,
     plain_text,
     price_amount,
     rounded,
+    rounded_parts,
     total,
 )
 
 USD = Currency("USD")
 EUR = Currency("EUR")
 amounts = st.decimals(min_value=-(10**40), max_value=10**40, places=6)
+weights = st.lists(st.decimals(0, 10**6, places=3), min_size=1, max_size=8).filter(any)
+parts = st.lists(st.fractions(-(10**6), 10**6, max_denominator=1000), min_size=1, max_size=8)
 
 
 @pytest.mark.parametrize("value", ["0.002", "-3", "0", "1000000.000", 7, -7, Decimal("1.50"), 10**DIGITS_MAX - 1])
@@ -134,6 +139,77 @@ def test_rounding_is_half_away_from_zero(dividend: Decimal, divisor: int, code: 
     assert abs(amount - exact) <= unit / 2
     if abs(amount - exact) == unit / 2:
         assert abs(amount) > abs(exact)
+
+
+@pytest.mark.parametrize(
+    ("point", "amount"),
+    [
+        (RoundingPoint.LINE, "2.68"),
+        (RoundingPoint.TAX, "2.68"),
+        (RoundingPoint.TOP_UP, "2.68"),
+        (RoundingPoint.DEDUCTION, "2.67"),
+        (RoundingPoint.PAY_OUT, "2.67"),
+        (RoundingPoint.WALLET_USE, "2.675000"),
+    ],
+)
+def test_the_point_decides_how_an_amount_is_rounded(point: RoundingPoint, amount: str) -> None:
+    """What is charged is rounded to the nearest; what is taken off or paid out, and what a use costs, down."""
+    for sign in (1, -1):
+        exact = Quotient(sign * Decimal("2.6750009"))
+        assert rounded(exact, USD, point) == Money(sign * Decimal(amount), USD)
+
+
+def test_a_use_of_a_wallet_has_micro_units_in_every_currency() -> None:
+    """Six decimals, also where the smallest unit that can be paid has none or four."""
+    exact = Quotient(Decimal(2), Decimal(3))
+    texts = [rounded(exact, Currency(code), RoundingPoint.WALLET_USE).text() for code in ("USD", "JPY", "CLF")]
+    assert texts == ["0.666666"] * 3
+
+
+@given(st.fractions())
+def test_a_fraction_is_a_quotient(exact: Fraction) -> None:
+    """Both ways, without loss."""
+    assert Quotient.of(exact).fraction == exact
+
+
+@given(parts, st.sampled_from(["USD", "JPY"]), st.sampled_from(RoundingPoint))
+def test_rounded_parts_add_up_to_the_rounded_sum(exact: list[Fraction], code: str, point: RoundingPoint) -> None:
+    """Each part is less than a unit from what it is exactly, and together they are what is rounded once."""
+    currency = Currency(code)
+    split = rounded_parts(exact, currency, point)
+    assert total(split, currency) == rounded(Quotient.of(sum(exact, Fraction(0))), currency, point)
+    unit = Fraction(1, 10 ** point.digits(currency))
+    assert all(abs(Fraction(part.amount) - value) <= unit for part, value in zip(split, exact, strict=True))
+
+
+@given(st.integers(-(10**9), 10**9), weights, st.sampled_from(["USD", "JPY", "KWD"]))
+def test_allocate_conserves(units: int, shares: list[Decimal], code: str) -> None:
+    """The parts add up, a weight of zero gets nothing, and more weight never gets less."""
+    currency = Currency(code)
+    money = Money(Decimal(units).scaleb(-currency.minor_digits), currency)
+    split = allocate(money, shares)
+    assert total(split, currency) == money
+    assert allocate(-money, shares) == tuple(-part for part in split)
+    ranked = sorted(zip(shares, (abs(part.amount) for part in split), strict=True))
+    assert all(less[1] <= more[1] for less, more in pairwise(ranked) if less[0] < more[0])
+    assert all(part.amount == 0 for part, share in zip(split, shares, strict=True) if share == 0)
+
+
+@pytest.mark.parametrize(
+    ("money", "shares", "message"),
+    [
+        (Money(1, USD), [], "weights: 0 weights have no sum to share by; expected at least one above 0"),
+        (Money(1, USD), [0, 0], "weights: 2 weights have no sum to share by"),
+        (Money(1, USD), [1, -1], r"weights\[1\]: -1 is negative; expected at least 0"),
+        (Money(1, USD), [0.5], r"weights\[0\]: a value of type float is not an exact number"),
+        (Money(1, USD), [Fraction(-1, 2)], r"weights\[0\]: a value of type Fraction is not an exact number"),
+        (Money("0.005", USD), [1], "money: 0.005 has parts of a minor unit; expected at most 2 decimals in USD"),
+    ],
+)
+def test_what_cannot_be_allocated_is_refused(money: Money, shares: list[Decimal], message: str) -> None:
+    """Without a weight there is nobody to give it to, and half a cent has no whole parts."""
+    with pytest.raises(InvalidValueError, match=f"^{message}"):
+        allocate(money, shares)
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**30, places=9))
