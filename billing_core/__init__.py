@@ -11,5 +11,5 @@ It does not own files, stores or protocols: the catalog file is read by `gateway
 `gateway.entitlements` compiles the limits of a plan.
 
 Each module imports only those before it: errors, names, money, quantities, periods, proration, aggregation,
-licences, prices, entitlements, catalog, rating.
+licences, prices, entitlements, catalog, measurement, rating.
 """

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from decimal import Decimal, localcontext
 from types import MappingProxyType
 
-from billing_core.catalog import Fee, Meter, MeterPrice, check_one_price_per_meter
+from billing_core.aggregation import Count, Sum
+from billing_core.catalog import Fee, Meter, MeterPrice, check_measurable, check_one_price_per_meter
 from billing_core.errors import InvalidValueError
+from billing_core.measurement import aggregation_of, check_use, quantities_of, single_uses
 from billing_core.money import (
     EXACT,
     Currency,
@@ -19,12 +22,13 @@ from billing_core.money import (
     total,
 )
 from billing_core.names import check_type, one_of
-from billing_core.periods import Period
+from billing_core.periods import Period, in_zone
 from billing_core.prices import Dynamic, Matrix
-from billing_core.prices.measured import Index, Measured, Usage, Use, check_events, in_order
+from billing_core.prices.measured import Index, Measured, Usage, Use, in_order
 from billing_core.prices.models import EventPrice, waits_for_the_end
 from billing_core.prices.steps import Changed, Flat, Reason, Step, exact_sum
 from billing_core.prices.terms import priced
+from billing_core.quantities import check_events
 
 __all__ = ["Billed", "Index", "Line", "Rating", "RatingRequest", "Usage", "rate"]
 
@@ -51,7 +55,7 @@ class RatingRequest:
     """All that a period's cost depends on; whoever asks leaves out the usage of meters that have no price.
 
     A period may be rated in splits: `billed` is what those before charged, `usage` what came since, and `final` the
-    last of them.
+    last of them. `zone` is where days begin for meters that go by the calendar.
     """
 
     currency: Currency
@@ -63,6 +67,7 @@ class RatingRequest:
     indexes: Mapping[str, Index] = field(default_factory=dict)
     billed: Mapping[str, Billed] = field(default_factory=dict)
     final: bool = True
+    zone: tzinfo = UTC
 
     def __post_init__(self) -> None:
         for name in ("prices", "fees", "usage"):
@@ -71,7 +76,9 @@ class RatingRequest:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         check_type("final", self.final, bool)
         check_one_price_per_meter(self.prices)
+        in_zone("period", self.period.start, self.zone)
         for number, price in enumerate(self.prices):
+            check_measurable(f"prices[{number}].meter", price, self.meters)
             if isinstance(price.price, Dynamic) and price.price.index not in (None, *self.indexes):
                 rule = one_of(self.indexes)
                 raise InvalidValueError(f"prices[{number}].index", price.price.index, "is not an index", rule)
@@ -89,6 +96,7 @@ class RatingRequest:
             if usage.at is not None and not self.period.contains(usage.at):
                 rule = f"a moment from {self.period.start.isoformat()} to before {self.period.end.isoformat()}"
                 raise InvalidValueError(f"usage[{index}].at", usage.at.isoformat(), "is outside the period", rule)
+            check_use(f"usage[{index}]", usage, aggregation_of(usage.meter, self.meters))
             for price in prices[usage.meter]:
                 if price.terms.takes(usage.dimensions):
                     _check_priceable(f"usage[{index}]", usage, price, self.indexes)
@@ -99,8 +107,11 @@ class RatingRequest:
             if len(found) != 1:
                 problem = "has several prices" if found else "has no price of its own"
                 raise InvalidValueError(f"billed.{meter}", meter, problem, "a meter with one price")
-            if isinstance(found[0].price, Matrix | Dynamic) and billed.quantity:
-                rule = f"0, and all of the period's usage, for {found[0].price.model} prices single uses"
+            goes_by = found[0].price.model if isinstance(found[0].price, Matrix | Dynamic) else None
+            if not isinstance(aggregation := aggregation_of(meter, self.meters), Sum | Count):
+                goes_by = aggregation.name
+            if goes_by is not None and billed.quantity:
+                rule = f"0, and all of the period's usage, for {goes_by} goes by single uses"
                 raise InvalidValueError(f"billed.{meter}.quantity", billed.quantity, "cannot be priced again", rule)
             with localcontext(EXACT):
                 if billed.amount % Decimal(1).scaleb(-self.currency.minor_digits):
@@ -171,17 +182,20 @@ def _priced_line(price: MeterPrice, request: RatingRequest, used: Mapping[str, l
     terms, billed = price.terms, None
     if price.meter is None:
         quantity = Decimal(1)
-        meters = {meter: _sum(used[meter]) for meter in price.meters}
-        measured = Measured(Quotient(quantity), meters=meters)
+        # A tier has one limit of each meter, so that none of them measures several quantities.
+        meters = {meter: _quantities(meter, request, used[meter])[0] for meter in price.meters}
+        measured = [Measured(Quotient(quantity), meters=meters)]
     else:
         taken = [usage for usage in used[price.meter] if terms.takes(usage.dimensions)]
-        quantity, billed = _sum(taken), request.billed.get(price.meter)
+        quantities, billed = _quantities(price.meter, request, taken), request.billed.get(price.meter)
+        quantity = sum(quantities, start=Decimal(0))
         before = billed.quantity if billed else Decimal(0)
         uses: tuple[Use, ...] = ()
         if isinstance(price.price, EventPrice):
             earlier = [Usage(price.meter, before, events=billed.events)] if billed and before else []
-            uses = tuple(Use(usage, usage.quantity, usage.quantity) for usage in [*earlier, *in_order(taken)])
-        measured = Measured(Quotient(before + quantity), uses, request.indexes)
+            aggregation = aggregation_of(price.meter, request.meters)
+            uses = (*single_uses(Sum(), earlier), *single_uses(aggregation, in_order(taken)))
+        measured = [Measured(Quotient(before + quantity), uses, request.indexes) for quantity in quantities]
     steps = priced(price.price, terms, measured, is_final=request.final)
     # What waits for the period's end costs nothing before it, and takes back nothing either.
     waits = not request.final and waits_for_the_end(price.price)
@@ -209,5 +223,6 @@ def _line(
     return Line(meter, description, quantity, amount, steps)
 
 
-def _sum(uses: list[Usage]) -> Decimal:
-    return sum((usage.quantity for usage in uses), start=Decimal(0))
+def _quantities(meter: str, request: RatingRequest, uses: list[Usage]) -> tuple[Decimal, ...]:
+    aggregation = aggregation_of(meter, request.meters)
+    return quantities_of(meter, aggregation, uses, request.period, request.zone)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from billing_core.aggregation import Sum
 from billing_core.periods import anchored_period
 from billing_core.rating import RatingRequest, Usage, rate
 from gateway.catalog_file import parse_catalog
@@ -56,6 +57,11 @@ async def preview(database: Database, customer: str, at: datetime) -> Preview:
         plan: Plan = catalog.plans[subscription.plan]
         quantities = await _quantities(connection, customer, catalog, period)
         priced = {meter for price in plan.prices for meter in price.meters}
+        for meter in sorted(priced):
+            # Totals are what is written down, and a maximum cannot be found in them.
+            if not isinstance(catalog.meters[meter].aggregation, Sum):
+                aggregation = catalog.meters[meter].aggregation.name
+                raise PreconditionError(f"meter {meter} is a {aggregation}; recorded totals can only be rated as a sum")
         used = tuple(Usage(meter, Decimal(quantity)) for meter, quantity in quantities.items() if meter in priced)
         return Preview(
             subscription, period, rate(RatingRequest(catalog.currency, period, plan.prices, plan.fees, used))

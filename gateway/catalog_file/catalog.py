@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
-from billing_core.catalog import BILLING_INTERVALS, Aggregation, Catalog, Meter, Plan
+from billing_core.catalog import BILLING_INTERVALS, Catalog, Plan
 from billing_core.entitlements import (
     CEILING_MAX,
     METERED_WINDOWS,
@@ -22,6 +22,7 @@ from billing_core.entitlements import (
     Window,
 )
 from billing_core.money import Currency
+from gateway.catalog_file.meters import read_meter
 from gateway.catalog_file.nodes import read_document
 from gateway.catalog_file.places import Place
 from gateway.catalog_file.prices import read_fees, read_prices
@@ -54,16 +55,6 @@ def _catalog(root: Place) -> Catalog:
         root["plans"].refuse("a mapping of at least one plan")
     plans = {name: _read_plan(name, place, meters, features) for name, place in root["plans"].entries()}
     return Catalog(product, currency, present(meters), present(features), present(plans))
-
-
-def read_meter(name: str, place: Place) -> Meter | None:
-    """Read a meter; a catalog and a rating document have the same."""
-
-    def meter() -> Meter:
-        aggregation = place["aggregation"].member(tuple(Aggregation), default=Aggregation.SUM)
-        return Meter(name, place["unit"].text(default="units"), aggregation)
-
-    return place.build(meter, "unit", "aggregation")
 
 
 def _read_feature(name: str, place: Place, meters: Collection[str]) -> Feature | None:

@@ -5,13 +5,15 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from billing_core.aggregation import Falling
 from billing_core.catalog import BILLING_INTERVALS
 from billing_core.errors import InvalidValueError
 from billing_core.money import Currency, exact_decimal, not_negative, price_amount
 from billing_core.periods import EPOCH, Interval, Period, calendar_period
-from billing_core.prices.measured import EVENTS_MAX
+from billing_core.quantities import EVENTS_MAX
 from billing_core.rating import Billed, Index, RatingRequest, Usage
-from gateway.catalog_file.catalog import present, read_meter
+from gateway.catalog_file.catalog import present
+from gateway.catalog_file.meters import read_meter
 from gateway.catalog_file.nodes import read_document
 from gateway.catalog_file.places import Place, kept
 from gateway.catalog_file.prices import meters_mentioned, read_fees, read_prices
@@ -46,8 +48,9 @@ def _request(root: Place) -> RatingRequest:
     fees = read_fees(root["fees"], BILLING_INTERVALS)
     # A price that could not be read keeps its meter, so that usage of it is no second problem.
     priced = meters_mentioned(root["prices"])
-    usage = kept(_read_usage(item, priced) for item in root["usage"].items())
     meters = {name: read_meter(name, place) for name, place in root["meters"].entries()}
+    falling = {name for name, meter in present(meters).items() if isinstance(meter.aggregation, Falling)}
+    usage = kept(_read_usage(item, priced, falling) for item in root["usage"].items())
     indexes = {name: _read_index(place) for name, place in root["indexes"].entries()}
     billed = {name: _read_billed(place) for name, place in root["billed"].entries()}
     final = root["final"].flag(default=True)
@@ -65,11 +68,11 @@ def _read_period(place: Place) -> Period | None:
     return place.attempt(lambda: Period(start, end)) if start and end else None
 
 
-def _read_usage(place: Place, meters: Collection[str]) -> Usage | None:
+def _read_usage(place: Place, meters: Collection[str], falling: Collection[str]) -> Usage | None:
     def usage() -> Usage:
         return Usage(
             place["meter"].name_among(meters, "meter with a price"),
-            place["quantity"].number(not_negative),
+            place["quantity"].number(exact_decimal if place["meter"].glimpse() in falling else not_negative),
             place["at"].taken(_moment) if place["at"].exists else None,
             {name: value.text() for name, value in place["dimensions"].entries()},
             _events(place["events"]),

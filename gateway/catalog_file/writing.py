@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from billing_core.catalog import Catalog, Fee, Meter, MeterPrice, Plan
+from billing_core.catalog import Catalog, Fee, MeterPrice, Plan
 from billing_core.entitlements import Entitlement, Feature, Limit, MeteredFeature, Overage, Setting, Switch
 from billing_core.money import plain_text
 from billing_core.rating import Rating
+from gateway.catalog_file.meters import write_meter
 from gateway.catalog_file.models import write_model
 from gateway.catalog_file.terms import write_terms
 
@@ -24,7 +25,7 @@ def write_catalog(catalog: Catalog) -> str:
         {
             "product": catalog.product,
             "currency": catalog.currency.code,
-            "meters": {name: _meter(meter) for name, meter in sorted(catalog.meters.items())},
+            "meters": {name: write_meter(meter) for name, meter in sorted(catalog.meters.items())},
             "features": {name: _feature(feature) for name, feature in sorted(catalog.features.items())},
             "plans": {name: _plan(plan) for name, plan in sorted(catalog.plans.items())},
         }
@@ -43,10 +44,6 @@ def write_rating(rating: Rating) -> dict[str, object]:
         for line in rating.lines
     ]
     return {"lines": lines, "total": rating.total.text()}
-
-
-def _meter(meter: Meter) -> _Json:
-    return {"unit": meter.unit, "aggregation": meter.aggregation.value}
 
 
 def _feature(feature: Feature) -> _Json:

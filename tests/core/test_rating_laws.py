@@ -222,9 +222,9 @@ def test_two_prices_of_one_meter_are_refused() -> None:
 
 
 def test_negative_usage_is_refused() -> None:
-    """Corrections are not usage."""
-    with pytest.raises(InvalidValueError, match=r"^quantity: -1 is negative"):
-        Usage("a", -1)
+    """Corrections are not usage, where a meter does not take changes of a level."""
+    with pytest.raises(InvalidValueError, match=r"^usage\[0\]\.quantity: -1 is negative"):
+        RatingRequest(USD, JANUARY, [MeterPrice("a", PerUnit(1))], (), [Usage("a", -1)])
 
 
 def test_a_rating_that_does_not_add_up_cannot_be_built() -> None:
