@@ -14,6 +14,7 @@ from billing_core.periods import Interval
 from billing_core.prices import Capacity, Price, Terms
 from billing_core.prices.models import EventPrice
 from billing_core.prices.terms import check_suits
+from billing_core.proration import ProrationBasis
 
 BILLING_INTERVALS = (Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR)
 
@@ -82,7 +83,7 @@ class Fee:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a subscription costs and gives."""
+    """What a subscription costs and gives; without a proration, a part of a period costs what the whole does."""
 
     name: str
     display_name: str
@@ -90,6 +91,7 @@ class Plan:
     fees: tuple[Fee, ...] = ()
     prices: tuple[MeterPrice, ...] = ()
     entitlements: Mapping[str, Entitlement] = field(default_factory=dict)
+    proration: ProrationBasis | None = ProrationBasis.SECOND
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fees", tuple(self.fees))
@@ -100,6 +102,8 @@ class Plan:
         if self.billing_interval not in BILLING_INTERVALS:
             rule = one_of(interval.value for interval in BILLING_INTERVALS)
             raise InvalidValueError("billing_interval", self.billing_interval, "cannot be billed", rule)
+        if self.proration is not None:
+            check_type("proration", self.proration, ProrationBasis)
         for index, fee in enumerate(self.fees):
             # A plan has one kind of billing period, so that a fee of another interval would have none to fall in.
             if fee.every is not None and fee.every is not self.billing_interval:

@@ -28,6 +28,7 @@ from billing_core.prices.measured import Index, Measured, Usage, Use, in_order
 from billing_core.prices.models import EventPrice, waits_for_the_end
 from billing_core.prices.steps import Changed, Flat, Reason, Step, exact_sum
 from billing_core.prices.terms import priced
+from billing_core.proration import ProrationBasis, prorate, share
 from billing_core.quantities import check_events
 
 __all__ = ["Billed", "Index", "Line", "Rating", "RatingRequest", "Usage", "rate"]
@@ -55,7 +56,8 @@ class RatingRequest:
     """All that a period's cost depends on; whoever asks leaves out the usage of meters that have no price.
 
     A period may be rated in splits: `billed` is what those before charged, `usage` what came since, and `final` the
-    last of them. `zone` is where days begin for meters that go by the calendar.
+    last of them. `zone` is where days begin. `active` is the part of the period in which the plan ran, by which
+    recurring fees are prorated, and nothing else is: usage tells by itself what was used.
     """
 
     currency: Currency
@@ -68,6 +70,8 @@ class RatingRequest:
     billed: Mapping[str, Billed] = field(default_factory=dict)
     final: bool = True
     zone: tzinfo = UTC
+    active: Period | None = None
+    proration: ProrationBasis | None = ProrationBasis.SECOND
 
     def __post_init__(self) -> None:
         for name in ("prices", "fees", "usage"):
@@ -82,8 +86,21 @@ class RatingRequest:
             if isinstance(price.price, Dynamic) and price.price.index not in (None, *self.indexes):
                 rule = one_of(self.indexes)
                 raise InvalidValueError(f"prices[{number}].index", price.price.index, "is not an index", rule)
+        self._check_active()
         self._check_usage()
         self._check_billed()
+
+    def _check_active(self) -> None:
+        if self.proration is not None:
+            check_type("proration", self.proration, ProrationBasis)
+        if self.active is None:
+            return
+        check_type("active", self.active, Period)
+        too_early, too_late = self.active.start < self.period.start, self.active.end > self.period.end
+        if too_early or too_late:
+            index, moment = (0, self.active.start) if too_early else (1, self.active.end)
+            rule = f"a part of {self.period.start.isoformat()} to {self.period.end.isoformat()}"
+            raise InvalidValueError(f"active[{index}]", moment.isoformat(), "is outside the period", rule)
 
     def _check_usage(self) -> None:
         prices: dict[str, list[MeterPrice]] = {meter: [] for price in self.prices for meter in price.meters}
@@ -163,7 +180,7 @@ class Rating:
 
 
 def rate(request: RatingRequest) -> Rating:
-    """Measure → price → round → take off what was billed → add up.
+    """Measure → price → prorate → round → take off what was billed → add up.
 
     In this order because tiers price what a whole period used, and not single uses; because a line is rounded once,
     after all of its arithmetic, and what was billed is rounded already, so that a period costs the same in splits; and
@@ -174,7 +191,7 @@ def rate(request: RatingRequest) -> Rating:
         used[usage.meter].append(usage)
     with localcontext(EXACT):
         lines = [_priced_line(price, request, used) for price in request.prices]
-        lines += [_line(None, fee.name, Decimal(1), request.currency, (Flat(fee.amount),)) for fee in request.fees]
+        lines += [_line(None, fee.name, Decimal(1), request.currency, _fee_steps(fee, request)) for fee in request.fees]
     return Rating(tuple(lines), total((line.amount for line in lines), request.currency))
 
 
@@ -221,6 +238,15 @@ def _line(
         amount -= Money(billed.amount, currency)
         steps = (*steps, Changed(Reason.BILLED, Quotient(-billed.amount)))
     return Line(meter, description, quantity, amount, steps)
+
+
+def _fee_steps(fee: Fee, request: RatingRequest) -> tuple[Step, ...]:
+    """Charge a fee, and take off what falls outside the part of the period in which the plan ran; once is once."""
+    if fee.every is None or request.active is None or request.proration is None:
+        return (Flat(fee.amount),)
+    part = share(request.period, request.active.start, request.active.end, request.proration, request.zone)
+    off = prorate(fee.amount, part) - Quotient(fee.amount)
+    return (Flat(fee.amount), Changed(Reason.PRORATION, off)) if off.dividend else (Flat(fee.amount),)
 
 
 def _quantities(meter: str, request: RatingRequest, uses: list[Usage]) -> tuple[Decimal, ...]:

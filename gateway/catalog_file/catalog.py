@@ -23,6 +23,7 @@ from billing_core.entitlements import (
 )
 from billing_core.money import Currency
 from gateway.catalog_file.meters import read_meter
+from gateway.catalog_file.moments import read_proration
 from gateway.catalog_file.nodes import read_document
 from gateway.catalog_file.places import Place
 from gateway.catalog_file.prices import read_fees, read_prices
@@ -87,9 +88,10 @@ def _read_plan(name: str, place: Place, meters: Collection[str], features: Mappi
             ),
             read_prices(place["prices"], meters),
             _entitlements(place["entitlements"], features),
+            read_proration(place["proration"]),
         )
 
-    return place.build(plan, "display_name", "billing_interval", "fees", "prices", "entitlements")
+    return place.build(plan, "display_name", "billing_interval", "fees", "prices", "entitlements", "proration")
 
 
 def _entitlements(place: Place, features: Mapping[str, Feature | None]) -> dict[str, Entitlement]:

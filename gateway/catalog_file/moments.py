@@ -1,13 +1,19 @@
-"""Dates, times and time zones as they are written; the only place that looks zones up."""
+"""Dates, times, parts of time and time zones as they are written; the only place that looks zones up."""
 
 import re
 import zoneinfo
 from datetime import UTC, datetime, tzinfo
 
 from billing_core.errors import InvalidValueError
-from billing_core.periods import moment_of_clock
+from billing_core.names import one_of
+from billing_core.periods import Period, moment_of_clock
+from billing_core.proration import ProrationBasis
 from gateway.catalog_file.places import Place
 
+BOUNDS = 2
+NOT_PRORATED = "none"
+
+_PRORATIONS = {basis.value: basis for basis in ProrationBasis} | {NOT_PRORATED: None}
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[-+][0-9]{2}:[0-9]{2})?)?"
@@ -26,6 +32,30 @@ def read_moment(place: Place, zone: tzinfo) -> datetime | None:
     first.
     """
     return place.taken(lambda text: _moment(text, zone))
+
+
+def read_bounds(place: Place, zone: tzinfo) -> Period | None:
+    """Read a start, included, and an end, excluded."""
+    bounds = place.items()
+    if len(bounds) != BOUNDS:
+        place.refuse('two dates, the second one excluded, such as ["2026-01-01", "2026-02-01"]')
+        return None
+    start, end = (read_moment(bound, zone) for bound in bounds)
+    return place.attempt(lambda: Period(start, end)) if start and end else None
+
+
+def read_proration(place: Place) -> ProrationBasis | None:
+    """Read in what parts of a period are counted; none is a plan whose parts cost what the whole does."""
+    if place.glimpse() in _PRORATIONS:
+        return _PRORATIONS[place.glimpse() or ""]
+    if place.exists:
+        place.refuse(one_of(_PRORATIONS), place.suggestion(place.glimpse() or "", _PRORATIONS))
+    return ProrationBasis.SECOND
+
+
+def write_proration(proration: ProrationBasis | None) -> str:
+    """Write it as it is read."""
+    return NOT_PRORATED if proration is None else proration.value
 
 
 def _zone(text: str) -> tzinfo:

@@ -7,22 +7,34 @@ from decimal import Decimal
 from billing_core.aggregation import Falling
 from billing_core.catalog import BILLING_INTERVALS
 from billing_core.money import Currency, exact_decimal, not_negative, price_amount
-from billing_core.periods import EPOCH, Interval, Period, calendar_period
+from billing_core.periods import EPOCH, Interval, calendar_period
 from billing_core.quantities import EVENTS_MAX
 from billing_core.rating import Billed, Index, RatingRequest, Usage
 from gateway.catalog_file.catalog import present
 from gateway.catalog_file.meters import read_meter
-from gateway.catalog_file.moments import read_moment, read_zone
+from gateway.catalog_file.moments import read_bounds, read_moment, read_proration, read_zone
 from gateway.catalog_file.nodes import read_document
 from gateway.catalog_file.places import Place, kept
 from gateway.catalog_file.prices import meters_mentioned, read_fees, read_prices
 from gateway.catalog_file.problems import CatalogError, Findings
 from gateway.catalog_file.terms import optional_number
 
-PERIOD_BOUNDS = 2
 POINT_PARTS = 2
 
-_KEYS = ("currency", "period", "prices", "fees", "usage", "meters", "indexes", "billed", "final", "timezone")
+_KEYS = (
+    "currency",
+    "period",
+    "prices",
+    "fees",
+    "usage",
+    "meters",
+    "indexes",
+    "billed",
+    "final",
+    "timezone",
+    "active",
+    "proration",
+)
 
 
 def parse_rating(text: str) -> RatingRequest:
@@ -38,7 +50,7 @@ def parse_rating(text: str) -> RatingRequest:
 def _request(root: Place) -> RatingRequest:
     currency = root["currency"].taken(Currency) or Currency("USD")
     zone = read_zone(root["timezone"])
-    period = _read_period(root["period"], zone) or calendar_period(Interval.YEAR, EPOCH)
+    period = read_bounds(root["period"], zone) or calendar_period(Interval.YEAR, EPOCH)
     prices = read_prices(root["prices"], None)
     fees = read_fees(root["fees"], BILLING_INTERVALS)
     # A price that could not be read keeps its meter, so that usage of it is no second problem.
@@ -49,18 +61,22 @@ def _request(root: Place) -> RatingRequest:
     indexes = {name: _read_index(place, zone) for name, place in root["indexes"].entries()}
     billed = {name: _read_billed(place) for name, place in root["billed"].entries()}
     final = root["final"].flag(default=True)
+    active = read_bounds(root["active"], zone) if root["active"].exists else None
+    proration = read_proration(root["proration"])
     return RatingRequest(
-        currency, period, prices, fees, usage, present(meters), present(indexes), present(billed), final, zone
+        currency,
+        period,
+        prices,
+        fees,
+        usage,
+        present(meters),
+        present(indexes),
+        present(billed),
+        final,
+        zone,
+        active,
+        proration,
     )
-
-
-def _read_period(place: Place, zone: tzinfo) -> Period | None:
-    bounds = place.items()
-    if len(bounds) != PERIOD_BOUNDS:
-        place.refuse('two dates, the second one excluded, such as ["2026-01-01", "2026-02-01"]')
-        return None
-    start, end = (read_moment(bound, zone) for bound in bounds)
-    return place.attempt(lambda: Period(start, end)) if start and end else None
 
 
 def _read_usage(place: Place, meters: Collection[str], falling: Collection[str], zone: tzinfo) -> Usage | None:

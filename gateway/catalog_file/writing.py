@@ -11,9 +11,11 @@ from typing import assert_never
 from billing_core.catalog import Catalog, Fee, MeterPrice, Plan
 from billing_core.entitlements import Entitlement, Feature, Limit, MeteredFeature, Overage, Setting, Switch
 from billing_core.money import plain_text
+from billing_core.proration import ProrationBasis
 from billing_core.rating import Rating
 from gateway.catalog_file.meters import write_meter
 from gateway.catalog_file.models import write_model
+from gateway.catalog_file.moments import write_proration
 from gateway.catalog_file.terms import write_terms
 
 _Json = str | int | bool | Setting | Sequence["_Json"] | Mapping[str, "_Json"] | None
@@ -52,12 +54,14 @@ def _feature(feature: Feature) -> _Json:
 
 
 def _plan(plan: Plan) -> _Json:
+    by_second = plan.proration is ProrationBasis.SECOND
     return {
         "display_name": plan.display_name,
         "billing_interval": plan.billing_interval.value,
         "fees": [_fee(fee) for fee in plan.fees],
         "prices": [_price(price) for price in plan.prices],
         "entitlements": {name: _entitlement(entry) for name, entry in sorted(plan.entitlements.items())},
+        **({} if by_second else {"proration": write_proration(plan.proration)}),
     }
 
 

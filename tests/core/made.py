@@ -61,6 +61,7 @@ from billing_core.prices import (
 from billing_core.prices.by_quantity import QuantityPrice
 from billing_core.prices.models import EventPrice, waits_for_the_end
 from billing_core.prices.terms import AmountOff, ChargeWhen, Conversion, PercentOff, UnitRounding, UnitsOff
+from billing_core.proration import ProrationBasis
 
 names = st.text("abcXYZ019_.@-", min_size=1, max_size=8)
 texts = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
@@ -258,4 +259,5 @@ def plans_named(draw: st.DrawFn, name: str, meters: list[str], features: dict[st
             *(MeterPrice(None, capacity) for capacity in draw(st.lists(capacities(meters), max_size=1))),
         ],
         {name: draw(entitlement_of(feature)) for name, feature in features.items() if draw(st.booleans())},
+        draw(st.sampled_from([*ProrationBasis, None])),
     )

@@ -24,3 +24,16 @@ def test_a_line_says_how_it_came_about(price: str, usage: str, billed: str, word
         """
     (line,) = rate(parse_rating(document)).lines
     assert explained(line) == words
+
+
+def test_a_prorated_fee_says_so() -> None:
+    """What falls outside the part in which the plan ran is taken off in sight."""
+    document = """
+        currency: USD
+        period: [2026-04-01, 2026-05-01]
+        active: [2026-04-01, 2026-04-11]
+        fees: [{name: Base, amount: 10, every: month}]
+        """
+    (line,) = rate(parse_rating(document)).lines
+    words = "$10, less $6.666666666667… for the time in which the plan did not run = $3.333333333333…, rounded = $3.33"
+    assert explained(line) == words

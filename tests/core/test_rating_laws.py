@@ -29,6 +29,7 @@ from billing_core.prices import (
 )
 from billing_core.prices.by_quantity import QuantityPrice, charge
 from billing_core.prices.steps import Flat, exact_sum
+from billing_core.proration import ProrationBasis
 from billing_core.rating import Line, Rating, RatingRequest, Usage, rate
 from tests.core import made
 
@@ -142,6 +143,28 @@ def test_the_order_of_usage_does_not_matter(request: RatingRequest, random: st.r
     random.shuffle(shuffled)
     parts = (request.currency, request.period, request.prices, request.fees)
     assert rate(RatingRequest(*parts, shuffled)) == rate(request)
+
+
+@given(requests, st.integers(1, 30), st.sampled_from([*ProrationBasis, None]))
+def test_parts_of_a_period_cost_what_it_does(
+    request: RatingRequest, day: int, proration: ProrationBasis | None
+) -> None:
+    """Cut at midnight, both parts of a recurring fee are within a minor unit of all of it; unprorated, both are it."""
+    cut = JANUARY.start + timedelta(days=day)
+    parts = [Period(JANUARY.start, cut), Period(cut, JANUARY.end)]
+    whole, one, two = (
+        [line.amount.amount for line in rate(replace(request, active=part, proration=proration)).lines]
+        for part in (JANUARY, *parts)
+    )
+    assert whole == [line.amount.amount for line in rate(request).lines]
+    assert one[: len(METERS)] == two[: len(METERS)] == whole[: len(METERS)]
+    for fee, all_of_it, first, second in zip(
+        request.fees, *(lines[len(METERS) :] for lines in (whole, one, two)), strict=True
+    ):
+        if fee.every is None or proration is None:
+            assert first == second == all_of_it
+        else:
+            assert abs(first + second - all_of_it) <= Decimal(1).scaleb(-request.currency.minor_digits)
 
 
 @given(requests)
