@@ -9,6 +9,7 @@ from types import MappingProxyType
 from billing_core.aggregation import Count, Sum
 from billing_core.catalog import Fee, Meter, MeterPrice, check_measurable, check_one_price_per_meter
 from billing_core.errors import InvalidValueError
+from billing_core.licences import SeatFee, seats_held
 from billing_core.measurement import aggregation_of, check_use, quantities_of, single_uses
 from billing_core.money import (
     EXACT,
@@ -26,10 +27,10 @@ from billing_core.periods import Period, in_zone
 from billing_core.prices import Dynamic, Matrix
 from billing_core.prices.measured import Index, Measured, Usage, Use, in_order
 from billing_core.prices.models import EventPrice, waits_for_the_end
-from billing_core.prices.steps import Changed, Flat, Reason, Step, exact_sum
+from billing_core.prices.steps import Changed, Flat, Reason, Step, Units, exact_sum
 from billing_core.prices.terms import priced
 from billing_core.proration import ProrationBasis, prorate, share
-from billing_core.quantities import check_events
+from billing_core.quantities import check_events, rounded_quantity
 
 __all__ = ["Billed", "Index", "Line", "Rating", "RatingRequest", "Usage", "rate"]
 
@@ -57,7 +58,7 @@ class RatingRequest:
 
     A period may be rated in splits: `billed` is what those before charged, `usage` what came since, and `final` the
     last of them. `zone` is where days begin. `active` is the part of the period in which the plan ran, by which
-    recurring fees are prorated, and nothing else is: usage tells by itself what was used.
+    recurring fees and seats are prorated, and nothing else is: usage tells by itself what was used.
     """
 
     currency: Currency
@@ -72,9 +73,10 @@ class RatingRequest:
     zone: tzinfo = UTC
     active: Period | None = None
     proration: ProrationBasis | None = ProrationBasis.SECOND
+    seats: tuple[SeatFee, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("prices", "fees", "usage"):
+        for name in ("prices", "fees", "usage", "seats"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("meters", "indexes", "billed"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
@@ -192,6 +194,7 @@ def rate(request: RatingRequest) -> Rating:
     with localcontext(EXACT):
         lines = [_priced_line(price, request, used) for price in request.prices]
         lines += [_line(None, fee.name, Decimal(1), request.currency, _fee_steps(fee, request)) for fee in request.fees]
+        lines += [_seats_line(seats, request) for seats in request.seats]
     return Rating(tuple(lines), total((line.amount for line in lines), request.currency))
 
 
@@ -247,6 +250,12 @@ def _fee_steps(fee: Fee, request: RatingRequest) -> tuple[Step, ...]:
     part = share(request.period, request.active.start, request.active.end, request.proration, request.zone)
     off = prorate(fee.amount, part) - Quotient(fee.amount)
     return (Flat(fee.amount), Changed(Reason.PRORATION, off)) if off.dividend else (Flat(fee.amount),)
+
+
+def _seats_line(seats: SeatFee, request: RatingRequest) -> Line:
+    held = seats_held(seats, request.period, request.active, request.proration, request.zone)
+    steps = (Units(held.dividend, seats.unit, held.divisor),)
+    return _line(None, seats.name, rounded_quantity(held), request.currency, steps)
 
 
 def _quantities(meter: str, request: RatingRequest, uses: list[Usage]) -> tuple[Decimal, ...]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from billing_core.aggregation import Falling
 from billing_core.catalog import BILLING_INTERVALS
+from billing_core.licences import SeatFee, Seats
 from billing_core.money import Currency, exact_decimal, not_negative, price_amount
 from billing_core.periods import EPOCH, Interval, calendar_period
 from billing_core.quantities import EVENTS_MAX
@@ -20,6 +21,7 @@ from gateway.catalog_file.problems import CatalogError, Findings
 from gateway.catalog_file.terms import optional_number
 
 POINT_PARTS = 2
+SEATS_NAME = "Seats"
 
 _KEYS = (
     "currency",
@@ -34,6 +36,7 @@ _KEYS = (
     "timezone",
     "active",
     "proration",
+    "seats",
 )
 
 
@@ -63,6 +66,7 @@ def _request(root: Place) -> RatingRequest:
     final = root["final"].flag(default=True)
     active = read_bounds(root["active"], zone) if root["active"].exists else None
     proration = read_proration(root["proration"])
+    seats = kept(_read_seats(item, zone) for item in root["seats"].items())
     return RatingRequest(
         currency,
         period,
@@ -76,6 +80,7 @@ def _request(root: Place) -> RatingRequest:
         zone,
         active,
         proration,
+        seats,
     )
 
 
@@ -103,6 +108,26 @@ def _read_index(place: Place, zone: tzinfo) -> Index | None:
         return None if at is None else (at, price)
 
     return place.make(lambda: Index(kept(point(item) for item in place.items())))
+
+
+def _read_seats(place: Place, zone: tzinfo) -> SeatFee | None:
+    def level(item: Place) -> Seats | None:
+        parts = item.items()
+        if len(parts) != POINT_PARTS:
+            item.refuse('a moment and the seats from then on, such as ["2026-01-01", 10]')
+            return None
+        at, seats = read_moment(parts[0], zone), parts[1].number(not_negative)
+        return None if at is None else Seats(at, seats)
+
+    def fee() -> SeatFee:
+        return SeatFee(
+            place["name"].text(default=SEATS_NAME),
+            place["unit"].number(price_amount),
+            kept(level(item) for item in place["levels"].items()),
+            place["minimum"].number(not_negative, default=Decimal(0)),
+        )
+
+    return place.build(fee, "name", "unit", "levels", "minimum")
 
 
 def _read_billed(place: Place) -> Billed | None:

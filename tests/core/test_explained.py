@@ -37,3 +37,15 @@ def test_a_prorated_fee_says_so() -> None:
     (line,) = rate(parse_rating(document)).lines
     words = "$10, less $6.666666666667… for the time in which the plan did not run = $3.333333333333…, rounded = $3.33"
     assert explained(line) == words
+
+
+def test_seats_say_how_long_they_were_held() -> None:
+    """Seats times seconds over the period's seconds, or a bare number where it is whole."""
+    document = """
+        currency: USD
+        period: [2026-04-01, 2026-05-01]
+        seats: [{unit: 30, levels: [[2026-04-01, 4]]}, {unit: 30, levels: [[2026-04-30, 4]]}]
+        """
+    all_month, a_day = rate(parse_rating(document)).lines
+    assert explained(all_month) == "4 \N{MULTIPLICATION SIGN} $30 = $120.00"
+    assert explained(a_day).endswith(" \N{MULTIPLICATION SIGN} $30 = $4.00")
