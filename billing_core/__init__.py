@@ -12,6 +12,6 @@ It does not own files, stores or protocols: the catalog file is read by `gateway
 `gateway.entitlements` compiles the limits of a plan.
 
 Each module imports only those before it: errors, names, money, quantities, periods, proration, aggregation,
-licences, prices, credits, burning, wallets, commitments, tax, lines, discounts, entitlements, catalog, rating,
-invoice, invoice_document, credit_notes.
+licences, prices, credits, burning, wallets, commitments, tax, lines, discounts, entitlements, catalog, measurement,
+rating, invoice, invoice_document, credit_notes.
 """

@@ -3,24 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from enum import Enum
 from types import MappingProxyType
 
-from billing_core.entitlements import Entitlement, Feature, MeteredFeature, check_fits
+from billing_core.aggregation import Aggregation, Count, Sum, WindowedMax
+from billing_core.entitlements import Entitlement, Feature, Limit, MeteredFeature, check_fits
 from billing_core.errors import InvalidValueError
 from billing_core.money import Currency, price_amount
 from billing_core.names import check_name, check_text, check_type, one_of
 from billing_core.periods import Interval
 from billing_core.prices import Capacity, Price, Terms
+from billing_core.prices.models import EventPrice
 from billing_core.prices.terms import check_suits
+from billing_core.proration import ProrationBasis
 
 BILLING_INTERVALS = (Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR)
-
-
-class Aggregation(Enum):
-    """How many uses become one quantity."""
-
-    SUM = "sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +25,13 @@ class Meter:
 
     name: str
     unit: str = "units"
-    aggregation: Aggregation = Aggregation.SUM
+    aggregation: Aggregation = field(default_factory=Sum)
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_text("unit", self.unit)
-        check_type("aggregation", self.aggregation, Aggregation)
+        if not isinstance(self.aggregation, Aggregation):
+            raise InvalidValueError("aggregation", self.aggregation, "has the wrong type", "an aggregation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ class Fee:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a subscription costs and gives."""
+    """What a subscription costs and gives; without a proration, a part of a period costs what the whole does."""
 
     name: str
     display_name: str
@@ -94,6 +91,7 @@ class Plan:
     fees: tuple[Fee, ...] = ()
     prices: tuple[MeterPrice, ...] = ()
     entitlements: Mapping[str, Entitlement] = field(default_factory=dict)
+    proration: ProrationBasis | None = ProrationBasis.SECOND
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fees", tuple(self.fees))
@@ -104,6 +102,8 @@ class Plan:
         if self.billing_interval not in BILLING_INTERVALS:
             rule = one_of(interval.value for interval in BILLING_INTERVALS)
             raise InvalidValueError("billing_interval", self.billing_interval, "cannot be billed", rule)
+        if self.proration is not None:
+            check_type("proration", self.proration, ProrationBasis)
         for index, fee in enumerate(self.fees):
             # A plan has one kind of billing period, so that a fee of another interval would have none to fall in.
             if fee.every is not None and fee.every is not self.billing_interval:
@@ -152,10 +152,20 @@ class Catalog:
                 path = f"plans.{plan.name}.prices[{index}].meter"
                 for meter in price.meters:
                     _check_known(path, meter, "is not a meter", self.meters)
+                check_measurable(path, price, self.meters)
             for name, entitlement in plan.entitlements.items():
                 path = f"plans.{plan.name}.entitlements.{name}"
                 _check_known(path, name, "is not a feature", self.features)
                 check_fits(path, self.features[name], entitlement)
+                self._check_counted(path, self.features[name], entitlement)
+
+    def _check_counted(self, path: str, feature: Feature, entitlement: Entitlement) -> None:
+        """Refuse a limit on what no counter can tell: counters only add."""
+        if isinstance(feature, MeteredFeature) and isinstance(entitlement, Limit):
+            aggregation = self.meters[feature.meter].aggregation
+            if not isinstance(aggregation, Sum | Count):
+                rule = f"a meter of {Sum.name} or {Count.name}, for counters only add"
+                raise InvalidValueError(path, aggregation.name, f"of {feature.meter} has no limit", rule)
 
 
 def check_one_price_per_meter(prices: tuple[MeterPrice, ...]) -> None:
@@ -169,6 +179,18 @@ def check_one_price_per_meter(prices: tuple[MeterPrice, ...]) -> None:
             rule = "one price per meter, or filters that exclude each other"
             raise InvalidValueError(f"prices[{index}].meter", price.meter, "has a price already", rule)
         others.append(price.terms)
+
+
+def check_measurable(path: str, price: MeterPrice, meters: Mapping[str, Meter]) -> None:
+    """Refuse a price whose model cannot be applied to what its meter measures."""
+    for name in price.meters:
+        aggregation = meters[name].aggregation if name in meters else Sum()
+        if isinstance(price.price, EventPrice) and not isinstance(aggregation, Sum | Count):
+            rule = f"a meter of {Sum.name} or {Count.name}, for {price.price.model} prices single uses"
+            raise InvalidValueError(path, name, f"is a {aggregation.name}", rule)
+        if isinstance(price.price, Capacity) and isinstance(aggregation, WindowedMax):
+            rule = "a meter of one quantity, for a tier has one limit of each"
+            raise InvalidValueError(path, name, f"is a {aggregation.name}", rule)
 
 
 def _check_known(field: str, name: str, problem: str, known: Mapping[str, object]) -> None:

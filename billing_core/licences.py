@@ -13,7 +13,8 @@ from itertools import pairwise
 
 from billing_core.aggregation import UniqueCount, UsageEvent, measure
 from billing_core.errors import InvalidValueError
-from billing_core.money import EXACT, Currency, Money, Quotient, RoundingPoint, not_negative, rounded
+from billing_core.money import EXACT, Currency, Money, Quotient, RoundingPoint, not_negative, price_amount, rounded
+from billing_core.names import check_text
 from billing_core.periods import Period, in_zone
 from billing_core.proration import ProratedChange, ProrationBasis, Share, change_quantity, share
 
@@ -30,6 +31,46 @@ class Seats:
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", in_zone("at", self.at, UTC))
         object.__setattr__(self, "seats", not_negative("seats", self.seats))
+
+
+@dataclass(frozen=True, slots=True)
+class SeatFee:
+    """What seats cost in arrears: `unit` for one held all of a period, at no moment fewer than the minimum."""
+
+    name: str
+    unit: Decimal
+    levels: tuple[Seats, ...] = ()
+    minimum: Decimal = NO_MINIMUM
+
+    def __post_init__(self) -> None:
+        check_text("name", self.name)
+        object.__setattr__(self, "unit", price_amount("unit", self.unit))
+        object.__setattr__(self, "levels", _in_order(self.levels))
+        object.__setattr__(self, "minimum", not_negative("minimum", self.minimum))
+
+
+def seats_held(
+    fee: SeatFee,
+    period: Period,
+    active: Period | None = None,
+    basis: ProrationBasis | None = ProrationBasis.SECOND,
+    zone: tzinfo = UTC,
+) -> Quotient:
+    """Count the seats to pay: weighed over the part in which the plan ran, and that part weighed in the period.
+
+    Without a basis nothing is weighed, and the most seats that there were at once are paid in full.
+    """
+    ran = active or period
+    if basis is None:
+        return Quotient(max(fee.minimum, *(level.seats for level in _levels_in(ran, fee.levels))))
+    held, part = (
+        seats_over_time(ran, fee.levels, fee.minimum, basis, zone),
+        share(period, ran.start, ran.end, basis, zone),
+    )
+    with localcontext(EXACT):
+        weight, whole = held.dividend * part.part, held.divisor * part.whole
+        seats, rest = divmod(weight, whole)
+    return Quotient(weight, whole) if rest else Quotient(seats)
 
 
 def seats_over_time(
@@ -93,12 +134,18 @@ def named_licences(events: Iterable[UsageEvent], period: Period, by: str, minimu
 
 
 def _levels_in(period: Period, levels: Iterable[Seats]) -> Sequence[Seats]:
-    """Order the levels by time, the first at the period's start, and refuse two at one moment."""
-    ordered = sorted(levels, key=lambda level: level.at)
+    """Put the levels of a period in order, the first at its start."""
+    ordered = _in_order(levels)
+    already = [level.seats for level in ordered if level.at <= period.start]
+    inside = [level for level in ordered if period.start < level.at < period.end]
+    return [Seats(period.start, already[-1] if already else Decimal(0)), *inside]
+
+
+def _in_order(levels: Iterable[Seats]) -> tuple[Seats, ...]:
+    """Order levels by time, and refuse two at one moment."""
+    ordered = tuple(sorted(levels, key=lambda level: level.at))
     for before, after in pairwise(ordered):
         if before.at == after.at:
             rule = "one number of seats at a time"
             raise InvalidValueError("levels", after.at.isoformat(), "has two numbers of seats", rule)
-    already = [level.seats for level in ordered if level.at <= period.start]
-    inside = [level for level in ordered if period.start < level.at < period.end]
-    return [Seats(period.start, already[-1] if already else Decimal(0)), *inside]
+    return ordered

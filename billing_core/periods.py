@@ -100,7 +100,7 @@ def calendar_period(interval: Interval, at: datetime, zone: tzinfo = UTC) -> Per
             first = midnight.replace(month=1, day=1)
         case _:
             assert_never(interval)
-    return _period_around(at, lambda index: _moment_of_clock(_later(first, interval, index), zone), 0)
+    return _period_around(at, lambda index: moment_of_clock(_later(first, interval, index), zone), 0)
 
 
 def anchored_period(anchor: datetime, interval: Interval, at: datetime) -> Period:
@@ -118,7 +118,7 @@ def anchored_period(anchor: datetime, interval: Interval, at: datetime) -> Perio
 
     def boundary(index: int) -> datetime:
         # The anchor may be the second of two moments that its clock shows alike, and stays what it is.
-        return origin if index == 0 else _moment_of_clock(_later(clock, interval, index), zone)
+        return origin if index == 0 else moment_of_clock(_later(clock, interval, index), zone)
 
     match interval:
         case Interval.SECOND | Interval.MINUTE | Interval.HOUR:
@@ -142,7 +142,7 @@ def days_later(moment: datetime, days: int, zone: tzinfo = UTC) -> datetime:
     clock = in_zone("moment", moment, zone).replace(tzinfo=None)
     if type(days) is not int or not 0 <= days <= DAYS_MAX:
         raise InvalidValueError("days", days, "is not a number of days", f"a whole number from 0 to {DAYS_MAX}")
-    return _moment_of_clock(clock + days * _DAY, zone)
+    return moment_of_clock(clock + days * _DAY, zone)
 
 
 def in_zone(field: str, value: datetime, zone: tzinfo) -> datetime:
@@ -155,6 +155,14 @@ def in_zone(field: str, value: datetime, zone: tzinfo) -> datetime:
     except OverflowError as error:
         rule = "a moment whose year every zone can write"
         raise InvalidValueError(field, value.isoformat(), "is out of range", rule) from error
+
+
+def moment_of_clock(clock: datetime, zone: tzinfo) -> datetime:
+    """Return, in UTC, the first moment at which the zone's clocks show this or are moved past it."""
+    before = _offset(clock.replace(tzinfo=zone, fold=0), zone)
+    after = _offset(clock.replace(tzinfo=zone, fold=1), zone)
+    moment = clock.replace(tzinfo=UTC)
+    return _move(moment - after, moment - before, zone) if before < after else moment - before
 
 
 def milliseconds_of(moment: datetime) -> int:
@@ -183,14 +191,6 @@ def _stretch_around(at: datetime, elapsed: timedelta, length: timedelta, zone: t
     if _offset(end, zone) != _offset(at, zone):
         end = _move(at, end, zone)
     return Period(start, end)
-
-
-def _moment_of_clock(clock: datetime, zone: tzinfo) -> datetime:
-    """Return, in UTC, the first moment at which the zone's clocks show this or are moved past it."""
-    before = _offset(clock.replace(tzinfo=zone, fold=0), zone)
-    after = _offset(clock.replace(tzinfo=zone, fold=1), zone)
-    moment = clock.replace(tzinfo=UTC)
-    return _move(moment - after, moment - before, zone) if before < after else moment - before
 
 
 def _move(before: datetime, after: datetime, zone: tzinfo) -> datetime:

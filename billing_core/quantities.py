@@ -13,6 +13,7 @@ from billing_core.money import EXACT, Quotient
 from billing_core.names import check_type
 
 QUANTITY_DECIMALS_MAX = 12
+EVENTS_MAX = 10**12
 
 
 class Rounding(Enum):
@@ -45,3 +46,9 @@ def rounded_quantity(
         if goes_up:
             units += Decimal(1).copy_sign(exact.dividend)
         return units.scaleb(-decimals) or Decimal(0)  # no minus zero
+
+
+def check_events(name: str, value: object) -> None:
+    """Refuse a number of events that is none."""
+    if type(value) is not int or not 1 <= value <= EVENTS_MAX:
+        raise InvalidValueError(name, value, "is not a number of events", f"a whole number from 1 to {EVENTS_MAX}")

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from decimal import Decimal, localcontext
 from types import MappingProxyType
 
-from billing_core.catalog import Fee, Meter, MeterPrice, check_one_price_per_meter
+from billing_core.aggregation import Count, Sum
+from billing_core.catalog import Fee, Meter, MeterPrice, check_measurable, check_one_price_per_meter
 from billing_core.errors import InvalidValueError
+from billing_core.licences import SeatFee, seats_held
+from billing_core.measurement import aggregation_of, check_use, quantities_of, single_uses
 from billing_core.money import (
     EXACT,
     Currency,
@@ -19,12 +23,14 @@ from billing_core.money import (
     total,
 )
 from billing_core.names import check_type, one_of
-from billing_core.periods import Period
+from billing_core.periods import Period, in_zone
 from billing_core.prices import Dynamic, Matrix
-from billing_core.prices.measured import Index, Measured, Usage, Use, check_events, in_order
+from billing_core.prices.measured import Index, Measured, Usage, Use, in_order
 from billing_core.prices.models import EventPrice, waits_for_the_end
-from billing_core.prices.steps import Changed, Flat, Reason, Step, exact_sum
+from billing_core.prices.steps import Changed, Flat, Reason, Step, Units, exact_sum
 from billing_core.prices.terms import priced
+from billing_core.proration import ProrationBasis, prorate, share
+from billing_core.quantities import check_events, rounded_quantity
 
 __all__ = ["Billed", "Index", "Line", "Rating", "RatingRequest", "Usage", "rate"]
 
@@ -51,7 +57,8 @@ class RatingRequest:
     """All that a period's cost depends on; whoever asks leaves out the usage of meters that have no price.
 
     A period may be rated in splits: `billed` is what those before charged, `usage` what came since, and `final` the
-    last of them.
+    last of them. `zone` is where days begin. `active` is the part of the period in which the plan ran, by which
+    recurring fees and seats are prorated, and nothing else is: usage tells by itself what was used.
     """
 
     currency: Currency
@@ -63,20 +70,39 @@ class RatingRequest:
     indexes: Mapping[str, Index] = field(default_factory=dict)
     billed: Mapping[str, Billed] = field(default_factory=dict)
     final: bool = True
+    zone: tzinfo = UTC
+    active: Period | None = None
+    proration: ProrationBasis | None = ProrationBasis.SECOND
+    seats: tuple[SeatFee, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("prices", "fees", "usage"):
+        for name in ("prices", "fees", "usage", "seats"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("meters", "indexes", "billed"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         check_type("final", self.final, bool)
         check_one_price_per_meter(self.prices)
+        in_zone("period", self.period.start, self.zone)
         for number, price in enumerate(self.prices):
+            check_measurable(f"prices[{number}].meter", price, self.meters)
             if isinstance(price.price, Dynamic) and price.price.index not in (None, *self.indexes):
                 rule = one_of(self.indexes)
                 raise InvalidValueError(f"prices[{number}].index", price.price.index, "is not an index", rule)
+        self._check_active()
         self._check_usage()
         self._check_billed()
+
+    def _check_active(self) -> None:
+        if self.proration is not None:
+            check_type("proration", self.proration, ProrationBasis)
+        if self.active is None:
+            return
+        check_type("active", self.active, Period)
+        too_early, too_late = self.active.start < self.period.start, self.active.end > self.period.end
+        if too_early or too_late:
+            index, moment = (0, self.active.start) if too_early else (1, self.active.end)
+            rule = f"a part of {self.period.start.isoformat()} to {self.period.end.isoformat()}"
+            raise InvalidValueError(f"active[{index}]", moment.isoformat(), "is outside the period", rule)
 
     def _check_usage(self) -> None:
         prices: dict[str, list[MeterPrice]] = {meter: [] for price in self.prices for meter in price.meters}
@@ -89,6 +115,7 @@ class RatingRequest:
             if usage.at is not None and not self.period.contains(usage.at):
                 rule = f"a moment from {self.period.start.isoformat()} to before {self.period.end.isoformat()}"
                 raise InvalidValueError(f"usage[{index}].at", usage.at.isoformat(), "is outside the period", rule)
+            check_use(f"usage[{index}]", usage, aggregation_of(usage.meter, self.meters))
             for price in prices[usage.meter]:
                 if price.terms.takes(usage.dimensions):
                     _check_priceable(f"usage[{index}]", usage, price, self.indexes)
@@ -99,8 +126,11 @@ class RatingRequest:
             if len(found) != 1:
                 problem = "has several prices" if found else "has no price of its own"
                 raise InvalidValueError(f"billed.{meter}", meter, problem, "a meter with one price")
-            if isinstance(found[0].price, Matrix | Dynamic) and billed.quantity:
-                rule = f"0, and all of the period's usage, for {found[0].price.model} prices single uses"
+            goes_by = found[0].price.model if isinstance(found[0].price, Matrix | Dynamic) else None
+            if not isinstance(aggregation := aggregation_of(meter, self.meters), Sum | Count):
+                goes_by = aggregation.name
+            if goes_by is not None and billed.quantity:
+                rule = f"0, and all of the period's usage, for {goes_by} goes by single uses"
                 raise InvalidValueError(f"billed.{meter}.quantity", billed.quantity, "cannot be priced again", rule)
             with localcontext(EXACT):
                 if billed.amount % Decimal(1).scaleb(-self.currency.minor_digits):
@@ -152,7 +182,7 @@ class Rating:
 
 
 def rate(request: RatingRequest) -> Rating:
-    """Measure → price → round → take off what was billed → add up.
+    """Measure → price → prorate → round → take off what was billed → add up.
 
     In this order because tiers price what a whole period used, and not single uses; because a line is rounded once,
     after all of its arithmetic, and what was billed is rounded already, so that a period costs the same in splits; and
@@ -163,7 +193,8 @@ def rate(request: RatingRequest) -> Rating:
         used[usage.meter].append(usage)
     with localcontext(EXACT):
         lines = [_priced_line(price, request, used) for price in request.prices]
-        lines += [_line(None, fee.name, Decimal(1), request.currency, (Flat(fee.amount),)) for fee in request.fees]
+        lines += [_line(None, fee.name, Decimal(1), request.currency, _fee_steps(fee, request)) for fee in request.fees]
+        lines += [_seats_line(seats, request) for seats in request.seats]
     return Rating(tuple(lines), total((line.amount for line in lines), request.currency))
 
 
@@ -171,17 +202,20 @@ def _priced_line(price: MeterPrice, request: RatingRequest, used: Mapping[str, l
     terms, billed = price.terms, None
     if price.meter is None:
         quantity = Decimal(1)
-        meters = {meter: _sum(used[meter]) for meter in price.meters}
-        measured = Measured(Quotient(quantity), meters=meters)
+        # A tier has one limit of each meter, so that none of them measures several quantities.
+        meters = {meter: _quantities(meter, request, used[meter])[0] for meter in price.meters}
+        measured = [Measured(Quotient(quantity), meters=meters)]
     else:
         taken = [usage for usage in used[price.meter] if terms.takes(usage.dimensions)]
-        quantity, billed = _sum(taken), request.billed.get(price.meter)
+        quantities, billed = _quantities(price.meter, request, taken), request.billed.get(price.meter)
+        quantity = sum(quantities, start=Decimal(0))
         before = billed.quantity if billed else Decimal(0)
         uses: tuple[Use, ...] = ()
         if isinstance(price.price, EventPrice):
             earlier = [Usage(price.meter, before, events=billed.events)] if billed and before else []
-            uses = tuple(Use(usage, usage.quantity, usage.quantity) for usage in [*earlier, *in_order(taken)])
-        measured = Measured(Quotient(before + quantity), uses, request.indexes)
+            aggregation = aggregation_of(price.meter, request.meters)
+            uses = (*single_uses(Sum(), earlier), *single_uses(aggregation, in_order(taken)))
+        measured = [Measured(Quotient(before + quantity), uses, request.indexes) for quantity in quantities]
     steps = priced(price.price, terms, measured, is_final=request.final)
     # What waits for the period's end costs nothing before it, and takes back nothing either.
     waits = not request.final and waits_for_the_end(price.price)
@@ -209,5 +243,21 @@ def _line(
     return Line(meter, description, quantity, amount, steps)
 
 
-def _sum(uses: list[Usage]) -> Decimal:
-    return sum((usage.quantity for usage in uses), start=Decimal(0))
+def _fee_steps(fee: Fee, request: RatingRequest) -> tuple[Step, ...]:
+    """Charge a fee, and take off what falls outside the part of the period in which the plan ran; once is once."""
+    if fee.every is None or request.active is None or request.proration is None:
+        return (Flat(fee.amount),)
+    part = share(request.period, request.active.start, request.active.end, request.proration, request.zone)
+    off = prorate(fee.amount, part) - Quotient(fee.amount)
+    return (Flat(fee.amount), Changed(Reason.PRORATION, off)) if off.dividend else (Flat(fee.amount),)
+
+
+def _seats_line(seats: SeatFee, request: RatingRequest) -> Line:
+    held = seats_held(seats, request.period, request.active, request.proration, request.zone)
+    steps = (Units(held.dividend, seats.unit, held.divisor),)
+    return _line(None, seats.name, rounded_quantity(held), request.currency, steps)
+
+
+def _quantities(meter: str, request: RatingRequest, uses: list[Usage]) -> tuple[Decimal, ...]:
+    aggregation = aggregation_of(meter, request.meters)
+    return quantities_of(meter, aggregation, uses, request.period, request.zone)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from billing_core.aggregation import Sum
 from billing_core.periods import anchored_period
 from billing_core.prices.models import EventPrice
 from billing_core.rating import RatingRequest, Usage, rate
@@ -41,14 +42,16 @@ class Preview:
 
 
 def unbillable(catalog: Catalog) -> list[Violation]:
-    """Name the prices that what is written down cannot be billed by yet: single uses carry no dimensions or amounts."""
+    """Name the prices that what is written down cannot be billed by yet: it is the sum of each meter, by hour."""
     return [
         Violation(
             f"plans.{plan.name}.prices[{number}]", "needs more than the sum of a meter, which is all that is kept"
         )
         for plan in catalog.plans.values()
         for number, price in enumerate(plan.prices)
-        if isinstance(price.price, EventPrice) or price.terms.filter
+        if isinstance(price.price, EventPrice)
+        or price.terms.filter
+        or not all(isinstance(catalog.meters[meter].aggregation, Sum) for meter in price.meters)
     ]
 
 

@@ -1,7 +1,7 @@
 """Aggregation: how the uses of a period become the quantities that are priced.
 
 It owns the aggregations, one small module for each kind, and what a part of the events keeps so that parts can be
-merged. It does not own prices, nor which meter is aggregated how (`catalog.Meter`). `rating.rate` calls `measure`.
+merged. It does not own prices, nor which meter is aggregated how (`catalog.Meter`). `measurement` calls `measure`.
 
 Nothing here depends on the order of events. A period without events measures zero, also as a maximum or an average.
 All of it is exact; only what a division makes endless is rounded, once and at the end, to twelve decimals, unless
@@ -31,6 +31,7 @@ __all__ = [
     "Aggregation",
     "Average",
     "Count",
+    "Falling",
     "Latest",
     "Max",
     "Mergeable",
@@ -52,6 +53,9 @@ Mergeable = Sum | Count | Average | UniqueCount | Max | Min | Latest | WeightedS
 """What can be kept in parts, for instance one per hour, and merged in any order."""
 
 Aggregation = Mergeable | Percentile
+
+Falling = WeightedSum | ProratedSum
+"""What takes changes of a level, so that an event may take away what another brought."""
 
 
 def measure(

@@ -7,23 +7,34 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from billing_core.errors import InvalidValueError
-from billing_core.money import exact_decimal
+from billing_core.money import Quotient, exact_decimal
 from billing_core.periods import Period
+from billing_core.quantities import check_events, rounded_quantity
 
 
 @dataclass(frozen=True, slots=True)
 class UsageEvent:
-    """A quantity, which a correction makes negative, with its moment and its dimensions such as user or region."""
+    """A quantity, which a correction makes negative, with its moment and its dimensions such as user or region.
+
+    It may stand for several equal events that share its quantity.
+    """
 
     quantity: Decimal
     at: datetime | None = None
     dimensions: Mapping[str, str] = field(default_factory=dict)
+    events: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "quantity", exact_decimal("quantity", self.quantity))
         if self.at is not None and (type(self.at) is not datetime or self.at.utcoffset() is None):
             raise InvalidValueError("at", self.at, "is not a moment", "a datetime with a time zone")
         object.__setattr__(self, "dimensions", MappingProxyType(dict(self.dimensions)))
+        check_events("events", self.events)
+
+    @property
+    def each(self) -> Decimal:
+        """The quantity of one of its events; where the division has no end, to twelve decimals."""
+        return self.quantity if self.events == 1 else rounded_quantity(Quotient(self.quantity, Decimal(self.events)))
 
     def moment(self, wanted_by: str) -> datetime:
         """Return its moment, or refuse an event that has none where time decides."""

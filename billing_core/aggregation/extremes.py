@@ -43,7 +43,7 @@ class Extreme:
 
 def gather(aggregation: Max | Min, events: Iterable[UsageEvent]) -> Extreme:
     """Find the extreme of some events."""
-    return Extreme(aggregation, _outermost(aggregation, [event.quantity for event in events]))
+    return Extreme(aggregation, _outermost(aggregation, [event.each for event in events]))
 
 
 def _outermost(aggregation: Max | Min, quantities: list[Decimal]) -> Decimal | None:

@@ -42,7 +42,7 @@ class Last:
 
 def gather(aggregation: Latest, events: Iterable[UsageEvent]) -> Last:
     """Find the last of some events."""
-    moments = [(event.moment(aggregation.name).astimezone(UTC), event.quantity) for event in events]
+    moments = [(event.moment(aggregation.name).astimezone(UTC), event.each) for event in events]
     return Last(aggregation, max(moments, default=None))
 
 

@@ -32,10 +32,13 @@ class Percentile:
 
 
 def quantity(aggregation: Percentile, events: Iterable[UsageEvent]) -> Quotient:
-    """Take the event whose rank is that percentage of their number, rounded up."""
-    quantities = sorted(event.quantity for event in events)
-    if not quantities:
-        return Quotient(Decimal(0))
+    """Take the first event, by quantity, up to which there are that percentage of their number."""
+    ordered = sorted((event.each, event.events) for event in events)
+    count = 0
     with localcontext(EXACT):
-        full, rest = divmod(aggregation.percent * len(quantities), Decimal(PERCENT_MAX))
-        return Quotient(quantities[int(full) - 1 if not rest else int(full)])
+        rank = aggregation.percent * sum(number for _, number in ordered)
+        for each, number in ordered:
+            count += number
+            if count * PERCENT_MAX >= rank:
+                return Quotient(each)
+    return Quotient(Decimal(0))

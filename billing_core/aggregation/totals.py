@@ -58,6 +58,9 @@ class Totals:
 
 def gather(aggregation: Sum | Count | Average, events: Iterable[UsageEvent]) -> Totals:
     """Add up and count some events."""
-    quantities = [event.quantity for event in events]
+    total, count = Decimal(0), 0
     with localcontext(EXACT):
-        return Totals(aggregation, sum(quantities, start=Decimal(0)), len(quantities))
+        for event in events:
+            total += event.quantity
+            count += event.events
+    return Totals(aggregation, total, count)

@@ -60,6 +60,6 @@ def gather(aggregation: WindowedMax, events: Iterable[UsageEvent], zone: tzinfo)
     for event in events:
         window = calendar_period(aggregation.window, event.moment(aggregation.name), zone)
         group = "" if aggregation.by is None else event.dimension(aggregation.by, aggregation.name)
-        quantity = peaks.get((window.start, group), event.quantity)
-        peaks[window.start, group] = max(quantity, event.quantity)
+        quantity = event.each
+        peaks[window.start, group] = max(peaks.get((window.start, group), quantity), quantity)
     return Peaks(aggregation, peaks)

@@ -9,16 +9,18 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from billing_core.errors import InvalidValueError
-from billing_core.money import Quotient, not_negative, price_amount
+from billing_core.money import Quotient, exact_decimal, not_negative, price_amount
 from billing_core.names import check_name
 from billing_core.periods import EPOCH
-
-EVENTS_MAX = 10**12
+from billing_core.quantities import check_events
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A quantity used on a meter by `events` equal events; where known, its moment, its dimensions, its own price."""
+    """A quantity used on a meter by `events` equal events; where known, its moment, its dimensions, its own price.
+
+    It is negative only where its meter takes changes of a level.
+    """
 
     meter: str
     quantity: Decimal
@@ -29,7 +31,7 @@ class Usage:
 
     def __post_init__(self) -> None:
         check_name("meter", self.meter)
-        object.__setattr__(self, "quantity", not_negative("quantity", self.quantity))
+        object.__setattr__(self, "quantity", exact_decimal("quantity", self.quantity))
         if self.at is not None:
             check_moment("at", self.at)
         object.__setattr__(self, "dimensions", MappingProxyType(dict(self.dimensions)))
@@ -103,9 +105,3 @@ def check_moment(name: str, value: object) -> None:
     """Refuse a moment that names no time zone."""
     if type(value) is not datetime or value.utcoffset() is None:
         raise InvalidValueError(name, value, "is not a moment", "a datetime with a time zone")
-
-
-def check_events(name: str, value: object) -> None:
-    """Refuse a number of events that is none."""
-    if type(value) is not int or not 1 <= value <= EVENTS_MAX:
-        raise InvalidValueError(name, value, "is not a number of events", f"a whole number from 1 to {EVENTS_MAX}")

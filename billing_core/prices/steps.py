@@ -113,6 +113,7 @@ class Reason(Enum):
     """Why a sum was changed."""
 
     DISCOUNT = "discount"
+    PRORATION = "proration"
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
     ROUNDING = "rounding"

@@ -167,25 +167,31 @@ def check_suits(price: Price, terms: Terms) -> None:
         raise InvalidValueError("charge_when", terms.charge_when.value, f"does not suit {price.model}", rule)
 
 
-def priced(price: Price, terms: Terms, measured: Measured, *, is_final: bool) -> tuple[Step, ...]:
+def priced(price: Price, terms: Terms, measured: Iterable[Measured], *, is_final: bool) -> tuple[Step, ...]:
     """Convert and round → included → tiers → percentage discount → maximum → minimum.
 
     OpenMeter's order. A unit discount comes off with the included units, after rounding, so that 1,400 ÷ 1,000 up to 2
     less 0.5 is 1.5. The maximum bounds what is paid and not what it would have been, so that it follows the discount.
     The minimum comes last, whatever discount was given, and is due with the last split of a period only; Lago, too,
     charges it in arrears, but makes a fee of its own of it. What waits for the end costs nothing before it.
+
+    Where a meter measures several quantities, one for each window, each is converted and goes through the tiers by
+    itself; what is said per period (included units, a discount, the maximum, the minimum) is there once for all.
     """
     if not is_final and waits_for_the_end(price):
         return ()
     steps: list[Step] = []
-    if terms.convert is not None:
-        before = measured.quantity.dividend
-        measured = _converted(measured, terms.convert)
-        steps.append(Converted(before, measured.quantity))
-    if free_units := terms.free_units:
-        measured, free = _without(measured, free_units)
-        steps.append(Included(free))
-    steps += charge(price, measured)
+    included = Decimal(0)
+    for given in measured:
+        part = given if terms.convert is None else _converted(given, terms.convert)
+        if terms.convert is not None:
+            steps.append(Converted(given.quantity.dividend, part.quantity))
+        if free_units := terms.free_units:
+            # All parts have one divisor, so that what is left of the free units needs no division.
+            part, free = _without(part, free_units * part.quantity.divisor - included)
+            included += free.dividend
+            steps.append(Included(free))
+        steps += charge(price, part)
     if isinstance(terms.discount, PercentOff | AmountOff):
         steps.append(Changed(Reason.DISCOUNT, _discount(terms.discount, exact_sum(steps))))
     if terms.maximum is not None:
@@ -213,10 +219,10 @@ def _converted(measured: Measured, conversion: Conversion) -> Measured:
     return Measured(conversion.converted(measured.quantity.dividend), uses, measured.indexes, measured.meters)
 
 
-def _without(measured: Measured, units: Decimal) -> tuple[Measured, Quotient]:
-    """Take units off the quantity, and off the first uses in their order; say how many there were to take."""
+def _without(measured: Measured, most: Decimal) -> tuple[Measured, Quotient]:
+    """Take as much as `most`, a dividend, off the quantity and the first uses in their order; say how much it was."""
     used, divisor = measured.quantity.dividend, measured.quantity.divisor
-    free = left = min(used, units * divisor)
+    free = left = min(used, most)
     uses: list[Use] = []
     for use in measured.uses:
         taken = min(left, use.paid)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
-from billing_core.catalog import BILLING_INTERVALS, Aggregation, Catalog, Meter, Plan
+from billing_core.catalog import BILLING_INTERVALS, Catalog, Plan
 from billing_core.entitlements import (
     CEILING_MAX,
     METERED_WINDOWS,
@@ -22,6 +22,8 @@ from billing_core.entitlements import (
     Window,
 )
 from billing_core.money import Currency
+from gateway.catalog_file.meters import read_meter
+from gateway.catalog_file.moments import read_proration
 from gateway.catalog_file.nodes import read_document
 from gateway.catalog_file.places import Place
 from gateway.catalog_file.prices import read_fees, read_prices
@@ -56,16 +58,6 @@ def _catalog(root: Place) -> Catalog:
     return Catalog(product, currency, present(meters), present(features), present(plans))
 
 
-def read_meter(name: str, place: Place) -> Meter | None:
-    """Read a meter; a catalog and a rating document have the same."""
-
-    def meter() -> Meter:
-        aggregation = place["aggregation"].member(tuple(Aggregation), default=Aggregation.SUM)
-        return Meter(name, place["unit"].text(default="units"), aggregation)
-
-    return place.build(meter, "unit", "aggregation")
-
-
 def _read_feature(name: str, place: Place, meters: Collection[str]) -> Feature | None:
     if not place.is_mapping():
         return None
@@ -96,9 +88,10 @@ def _read_plan(name: str, place: Place, meters: Collection[str], features: Mappi
             ),
             read_prices(place["prices"], meters),
             _entitlements(place["entitlements"], features),
+            read_proration(place["proration"]),
         )
 
-    return place.build(plan, "display_name", "billing_interval", "fees", "prices", "entitlements")
+    return place.build(plan, "display_name", "billing_interval", "fees", "prices", "entitlements", "proration")
 
 
 def _entitlements(place: Place, features: Mapping[str, Feature | None]) -> dict[str, Entitlement]:

@@ -1,31 +1,42 @@
 """The rating document of `tollkeeper rate`: prices, fees and usage of one period, without any store."""
 
-import re
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 
+from billing_core.aggregation import Falling
 from billing_core.catalog import BILLING_INTERVALS
-from billing_core.errors import InvalidValueError
+from billing_core.licences import SeatFee, Seats
 from billing_core.money import Currency, exact_decimal, not_negative, price_amount
-from billing_core.periods import EPOCH, Interval, Period, calendar_period
-from billing_core.prices.measured import EVENTS_MAX
+from billing_core.periods import EPOCH, Interval, calendar_period
+from billing_core.quantities import EVENTS_MAX
 from billing_core.rating import Billed, Index, RatingRequest, Usage
-from gateway.catalog_file.catalog import present, read_meter
+from gateway.catalog_file.catalog import present
+from gateway.catalog_file.meters import read_meter
+from gateway.catalog_file.moments import read_bounds, read_moment, read_proration, read_zone
 from gateway.catalog_file.nodes import read_document
 from gateway.catalog_file.places import Place, kept
 from gateway.catalog_file.prices import meters_mentioned, read_fees, read_prices
 from gateway.catalog_file.problems import CatalogError, Findings
 from gateway.catalog_file.terms import optional_number
 
-PERIOD_BOUNDS = 2
 POINT_PARTS = 2
+SEATS_NAME = "Seats"
 
-_KEYS = ("currency", "period", "prices", "fees", "usage", "meters", "indexes", "billed", "final")
-
-_MOMENT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[-+][0-9]{2}:[0-9]{2})?)?"
+_KEYS = (
+    "currency",
+    "period",
+    "prices",
+    "fees",
+    "usage",
+    "meters",
+    "indexes",
+    "billed",
+    "final",
+    "timezone",
+    "active",
+    "proration",
+    "seats",
 )
 
 
@@ -41,36 +52,44 @@ def parse_rating(text: str) -> RatingRequest:
 
 def _request(root: Place) -> RatingRequest:
     currency = root["currency"].taken(Currency) or Currency("USD")
-    period = _read_period(root["period"]) or calendar_period(Interval.YEAR, EPOCH)
+    zone = read_zone(root["timezone"])
+    period = read_bounds(root["period"], zone) or calendar_period(Interval.YEAR, EPOCH)
     prices = read_prices(root["prices"], None)
     fees = read_fees(root["fees"], BILLING_INTERVALS)
     # A price that could not be read keeps its meter, so that usage of it is no second problem.
     priced = meters_mentioned(root["prices"])
-    usage = kept(_read_usage(item, priced) for item in root["usage"].items())
     meters = {name: read_meter(name, place) for name, place in root["meters"].entries()}
-    indexes = {name: _read_index(place) for name, place in root["indexes"].entries()}
+    falling = {name for name, meter in present(meters).items() if isinstance(meter.aggregation, Falling)}
+    usage = kept(_read_usage(item, priced, falling, zone) for item in root["usage"].items())
+    indexes = {name: _read_index(place, zone) for name, place in root["indexes"].entries()}
     billed = {name: _read_billed(place) for name, place in root["billed"].entries()}
     final = root["final"].flag(default=True)
+    active = read_bounds(root["active"], zone) if root["active"].exists else None
+    proration = read_proration(root["proration"])
+    seats = kept(_read_seats(item, zone) for item in root["seats"].items())
     return RatingRequest(
-        currency, period, prices, fees, usage, present(meters), present(indexes), present(billed), final
+        currency,
+        period,
+        prices,
+        fees,
+        usage,
+        present(meters),
+        present(indexes),
+        present(billed),
+        final,
+        zone,
+        active,
+        proration,
+        seats,
     )
 
 
-def _read_period(place: Place) -> Period | None:
-    bounds = place.items()
-    if len(bounds) != PERIOD_BOUNDS:
-        place.refuse('two dates, the second one excluded, such as ["2026-01-01", "2026-02-01"]')
-        return None
-    start, end = (bound.taken(_moment) for bound in bounds)
-    return place.attempt(lambda: Period(start, end)) if start and end else None
-
-
-def _read_usage(place: Place, meters: Collection[str]) -> Usage | None:
+def _read_usage(place: Place, meters: Collection[str], falling: Collection[str], zone: tzinfo) -> Usage | None:
     def usage() -> Usage:
         return Usage(
             place["meter"].name_among(meters, "meter with a price"),
-            place["quantity"].number(not_negative),
-            place["at"].taken(_moment) if place["at"].exists else None,
+            place["quantity"].number(exact_decimal if place["meter"].glimpse() in falling else not_negative),
+            read_moment(place["at"], zone) if place["at"].exists else None,
             {name: value.text() for name, value in place["dimensions"].entries()},
             _events(place["events"]),
             optional_number(place["amount"], not_negative),
@@ -79,16 +98,36 @@ def _read_usage(place: Place, meters: Collection[str]) -> Usage | None:
     return place.build(usage, "meter", "quantity", "at", "dimensions", "events", "amount")
 
 
-def _read_index(place: Place) -> Index | None:
+def _read_index(place: Place, zone: tzinfo) -> Index | None:
     def point(item: Place) -> tuple[datetime, Decimal] | None:
         parts = item.items()
         if len(parts) != POINT_PARTS:
             item.refuse('a moment and its price, such as ["2026-01-01", "0.12"]')
             return None
-        at, price = parts[0].taken(_moment), parts[1].number(price_amount)
+        at, price = read_moment(parts[0], zone), parts[1].number(price_amount)
         return None if at is None else (at, price)
 
     return place.make(lambda: Index(kept(point(item) for item in place.items())))
+
+
+def _read_seats(place: Place, zone: tzinfo) -> SeatFee | None:
+    def level(item: Place) -> Seats | None:
+        parts = item.items()
+        if len(parts) != POINT_PARTS:
+            item.refuse('a moment and the seats from then on, such as ["2026-01-01", 10]')
+            return None
+        at, seats = read_moment(parts[0], zone), parts[1].number(not_negative)
+        return None if at is None else Seats(at, seats)
+
+    def fee() -> SeatFee:
+        return SeatFee(
+            place["name"].text(default=SEATS_NAME),
+            place["unit"].number(price_amount),
+            kept(level(item) for item in place["levels"].items()),
+            place["minimum"].number(not_negative, default=Decimal(0)),
+        )
+
+    return place.build(fee, "name", "unit", "levels", "minimum")
 
 
 def _read_billed(place: Place) -> Billed | None:
@@ -102,15 +141,3 @@ def _read_billed(place: Place) -> Billed | None:
 
 def _events(place: Place) -> int:
     return place.whole_number(range(1, EVENTS_MAX + 1), f"a whole number from 1 to {EVENTS_MAX}") if place.exists else 1
-
-
-def _moment(text: str) -> datetime:
-    """Read an ISO date or time; a date is its midnight, and what names no offset is UTC."""
-    rule = "an ISO date or time such as 2026-01-31 or 2026-01-31T12:00:00Z"
-    if not _MOMENT.fullmatch(text):
-        raise InvalidValueError("at", text, "is not a moment", rule)
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:  # 31 February, or a year that UTC does not reach
-        raise InvalidValueError("at", text, "is not in the calendar", rule) from error

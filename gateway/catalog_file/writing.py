@@ -8,11 +8,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from billing_core.catalog import Catalog, Fee, Meter, MeterPrice, Plan
+from billing_core.catalog import Catalog, Fee, MeterPrice, Plan
 from billing_core.entitlements import Entitlement, Feature, Limit, MeteredFeature, Overage, Setting, Switch
 from billing_core.money import plain_text
+from billing_core.proration import ProrationBasis
 from billing_core.rating import Rating
+from gateway.catalog_file.meters import write_meter
 from gateway.catalog_file.models import write_model
+from gateway.catalog_file.moments import write_proration
 from gateway.catalog_file.terms import write_terms
 
 _Json = str | int | bool | Setting | Sequence["_Json"] | Mapping[str, "_Json"] | None
@@ -24,7 +27,7 @@ def write_catalog(catalog: Catalog) -> str:
         {
             "product": catalog.product,
             "currency": catalog.currency.code,
-            "meters": {name: _meter(meter) for name, meter in sorted(catalog.meters.items())},
+            "meters": {name: write_meter(meter) for name, meter in sorted(catalog.meters.items())},
             "features": {name: _feature(feature) for name, feature in sorted(catalog.features.items())},
             "plans": {name: _plan(plan) for name, plan in sorted(catalog.plans.items())},
         }
@@ -45,22 +48,20 @@ def write_rating(rating: Rating) -> dict[str, object]:
     return {"lines": lines, "total": rating.total.text()}
 
 
-def _meter(meter: Meter) -> _Json:
-    return {"unit": meter.unit, "aggregation": meter.aggregation.value}
-
-
 def _feature(feature: Feature) -> _Json:
     meter = {"meter": feature.meter} if isinstance(feature, MeteredFeature) else {}
     return {"type": feature.type, **meter}
 
 
 def _plan(plan: Plan) -> _Json:
+    by_second = plan.proration is ProrationBasis.SECOND
     return {
         "display_name": plan.display_name,
         "billing_interval": plan.billing_interval.value,
         "fees": [_fee(fee) for fee in plan.fees],
         "prices": [_price(price) for price in plan.prices],
         "entitlements": {name: _entitlement(entry) for name, entry in sorted(plan.entitlements.items())},
+        **({} if by_second else {"proration": write_proration(plan.proration)}),
     }
 
 

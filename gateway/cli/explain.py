@@ -87,6 +87,8 @@ def _changed(step: Changed, steps: tuple[Step, ...], sign: str) -> str:
     match step.reason:
         case Reason.DISCOUNT:
             return f", less {size} discount"
+        case Reason.PRORATION:
+            return f", less {size} for the time in which the plan did not run"
         case Reason.MAXIMUM:
             return f", less {size} above the maximum"
         case Reason.MINIMUM:

@@ -6,6 +6,19 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
+from billing_core.aggregation import (
+    Average,
+    Count,
+    Latest,
+    Max,
+    Min,
+    Percentile,
+    ProratedSum,
+    Sum,
+    UniqueCount,
+    WeightedSum,
+    WindowedMax,
+)
 from billing_core.catalog import BILLING_INTERVALS, Catalog, Fee, Meter, MeterPrice, Plan
 from billing_core.entitlements import (
     CEILING_MAX,
@@ -24,6 +37,7 @@ from billing_core.entitlements import (
     Window,
 )
 from billing_core.money import MINOR_DIGITS_OF_CODE, Currency
+from billing_core.periods import Interval
 from billing_core.prices import (
     Capacity,
     CapacityTier,
@@ -47,6 +61,7 @@ from billing_core.prices import (
 from billing_core.prices.by_quantity import QuantityPrice
 from billing_core.prices.models import EventPrice, waits_for_the_end
 from billing_core.prices.terms import AmountOff, ChargeWhen, Conversion, PercentOff, UnitRounding, UnitsOff
+from billing_core.proration import ProrationBasis
 
 names = st.text("abcXYZ019_.@-", min_size=1, max_size=8)
 texts = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
@@ -176,6 +191,13 @@ def meter_prices(draw: st.DrawFn, meter: str) -> MeterPrice:
     return MeterPrice(meter, price, around)
 
 
+aggregations = st.one_of(
+    st.sampled_from([Sum(), Count(), Average(), Max(), Min(), Latest(), WeightedSum(), ProratedSum()]),
+    st.builds(UniqueCount, names),
+    st.builds(Percentile, decimals(100, 3, above=1)),
+    st.builds(WindowedMax, st.sampled_from(Interval), st.none() | names),
+)
+
 json_texts = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), texts),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
@@ -210,9 +232,10 @@ def entitlement_of(feature: Feature) -> st.SearchStrategy[Entitlement]:
 def catalogs(draw: st.DrawFn) -> Catalog:
     """Make a catalog in which everything that is mentioned exists."""
     meters = {name: Meter(name, draw(texts)) for name in draw(st.sets(names, min_size=1, max_size=3))}
+    measured = Meter("measured", draw(texts), draw(aggregations))  # no price and no limit, so that any of them suits
     features = {name: draw(features_named(name, sorted(meters))) for name in draw(st.sets(names, max_size=4))}
     plans = {name: draw(plans_named(name, sorted(meters), features)) for name in draw(st.sets(names, min_size=1))}
-    return Catalog(draw(names), draw(currencies), meters, features, plans)
+    return Catalog(draw(names), draw(currencies), {measured.name: measured} | meters, features, plans)
 
 
 def features_named(name: str, meters: list[str]) -> st.SearchStrategy[Feature]:
@@ -236,4 +259,5 @@ def plans_named(draw: st.DrawFn, name: str, meters: list[str], features: dict[st
             *(MeterPrice(None, capacity) for capacity in draw(st.lists(capacities(meters), max_size=1))),
         ],
         {name: draw(entitlement_of(feature)) for name, feature in features.items() if draw(st.booleans())},
+        draw(st.sampled_from([*ProrationBasis, None])),
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_UP, Context, Decimal, localcontext
 from fractions import Fraction
@@ -112,6 +113,16 @@ def test_a_measurement_is_what_the_definition_says(aggregation: Aggregation, use
         assert abs(Fraction(quantities[0]) - exact[0]) <= Fraction(1, 2 * 10**12)
     else:
         assert [Fraction(quantity) for quantity in quantities] == exact
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS, ids=str)
+@settings(max_examples=25)
+@given(used=st.lists(st.tuples(events, st.integers(1, 4)), max_size=6))
+def test_equal_events_may_stand_together(aggregation: Aggregation, used: list[tuple[UsageEvent, int]]) -> None:
+    """One entry for so many events is as many entries, each with its share of the quantity."""
+    together = [replace(event, quantity=event.quantity * number, events=number) for event, number in used]
+    one_by_one = [event for event, number in used for _ in range(number)]
+    assert measure(aggregation, together, JANUARY) == measure(aggregation, one_by_one, JANUARY)
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS, ids=str)

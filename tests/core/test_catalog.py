@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing_core.aggregation import Max
 from billing_core.catalog import Catalog, Fee, Meter, MeterPrice, Plan
 from billing_core.entitlements import (
     BooleanFeature,
@@ -102,6 +103,10 @@ def with_entitlement(name: str, entitlement: object) -> Catalog:
         (
             lambda: replace(CATALOG, plans={"p": replace(PLAN, prices=[MeterPrice("x", PerUnit(1))])}),
             "plans.p.prices[0].meter: 'x' is not a meter; expected one of m",
+        ),
+        (
+            lambda: replace(with_entitlement("tokens", LIMIT), meters={"m": Meter("m", aggregation=Max())}),
+            "plans.p.entitlements.tokens: 'max' of m has no limit; expected a meter of sum or count, for counters only",
         ),
         (lambda: with_entitlement("x", LIMIT), "plans.p.entitlements.x: 'x' is not a feature; expected one of on"),
         (lambda: with_entitlement("on", LIMIT), "plans.p.entitlements.on: a value of type Limit does not fit"),

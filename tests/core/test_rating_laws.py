@@ -29,6 +29,7 @@ from billing_core.prices import (
 )
 from billing_core.prices.by_quantity import QuantityPrice, charge
 from billing_core.prices.steps import Flat, exact_sum
+from billing_core.proration import ProrationBasis
 from billing_core.rating import Line, Rating, RatingRequest, Usage, rate
 from tests.core import made
 
@@ -144,6 +145,28 @@ def test_the_order_of_usage_does_not_matter(request: RatingRequest, random: st.r
     assert rate(RatingRequest(*parts, shuffled)) == rate(request)
 
 
+@given(requests, st.integers(1, 30), st.sampled_from([*ProrationBasis, None]))
+def test_parts_of_a_period_cost_what_it_does(
+    request: RatingRequest, day: int, proration: ProrationBasis | None
+) -> None:
+    """Cut at midnight, both parts of a recurring fee are within a minor unit of all of it; unprorated, both are it."""
+    cut = JANUARY.start + timedelta(days=day)
+    parts = [Period(JANUARY.start, cut), Period(cut, JANUARY.end)]
+    whole, one, two = (
+        [line.amount.amount for line in rate(replace(request, active=part, proration=proration)).lines]
+        for part in (JANUARY, *parts)
+    )
+    assert whole == [line.amount.amount for line in rate(request).lines]
+    assert one[: len(METERS)] == two[: len(METERS)] == whole[: len(METERS)]
+    for fee, all_of_it, first, second in zip(
+        request.fees, *(lines[len(METERS) :] for lines in (whole, one, two)), strict=True
+    ):
+        if fee.every is None or proration is None:
+            assert first == second == all_of_it
+        else:
+            assert abs(first + second - all_of_it) <= Decimal(1).scaleb(-request.currency.minor_digits)
+
+
 @given(requests)
 def test_rating_again_gives_the_same(request: RatingRequest) -> None:
     """Rating has no memory."""
@@ -222,9 +245,9 @@ def test_two_prices_of_one_meter_are_refused() -> None:
 
 
 def test_negative_usage_is_refused() -> None:
-    """Corrections are not usage."""
-    with pytest.raises(InvalidValueError, match=r"^quantity: -1 is negative"):
-        Usage("a", -1)
+    """Corrections are not usage, where a meter does not take changes of a level."""
+    with pytest.raises(InvalidValueError, match=r"^usage\[0\]\.quantity: -1 is negative"):
+        RatingRequest(USD, JANUARY, [MeterPrice("a", PerUnit(1))], (), [Usage("a", -1)])
 
 
 def test_a_rating_that_does_not_add_up_cannot_be_built() -> None:

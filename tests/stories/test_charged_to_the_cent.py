@@ -49,9 +49,15 @@ async def test_a_price_that_sums_cannot_feed_is_refused_when_it_is_applied(offic
     """A price by region or by single event is told at once that it cannot be billed yet, not at the month's end."""
     price = '{meter: output_tokens, model: per_unit, per: 1000, unit: "0.006"}'
     by_event = '{meter: output_tokens, model: percentage, rate: "2", fixed: "0.30"}'
-    with pytest.raises(GatewayError, match=r"plans\.developer\.prices\[1\]") as refused:
-        await office.client.apply_catalog(SAMPLE.replace(price, by_event))
-    assert refused.value.misuse
+    by_maximum = SAMPLE.replace(
+        "output_tokens: {unit: tokens, aggregation: sum}", "peak: {unit: tokens, aggregation: max}"
+    )
+    by_maximum = by_maximum.replace("meter: output_tokens, model", "meter: peak, model")
+    by_maximum = by_maximum.replace("{type: metered, meter: output_tokens}", "{type: metered, meter: input_tokens}")
+    for wrong in (SAMPLE.replace(price, by_event), by_maximum):
+        with pytest.raises(GatewayError, match=r"plans\.developer\.prices\[1\]") as refused:
+            await office.client.apply_catalog(wrong)
+        assert refused.value.misuse
 
 
 async def test_who_has_no_subscription_has_no_charges(office: Running) -> None:
