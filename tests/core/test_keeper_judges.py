@@ -36,8 +36,10 @@ def test_the_running_epoch_holds() -> None:
 
 
 def test_a_server_that_started_anew_with_everything_opens_the_next() -> None:
-    """The data is all there, only the server is another process."""
+    """The data is all there, only the server is another process, or was when one of the lines was written."""
     assert judge(RUNNING, "r2", lines(), SOME, SOME) == Open(4)
+    mixed = [*lines()[1:], Line("d", 3, "r0")]
+    assert judge(RUNNING, REPLID, mixed, SOME, SOME) == Open(4)
 
 
 def test_an_epoch_that_was_decided_and_not_opened_everywhere_is_opened_again() -> None:

@@ -114,8 +114,10 @@ def test_sums_are_exact_whatever_the_context_says(left: Decimal, right: Decimal)
     with localcontext(Context(prec=3, rounding=ROUND_DOWN)):
         money = Money(left, USD) + Money(right, USD)
         back = money - Money(right, USD)
+        together = total((Money(left, USD), Money(right, USD)), USD)
     assert Fraction(money.amount) == Fraction(left) + Fraction(right)
     assert back == Money(left, USD)
+    assert together == money
     assert Money(0, USD) - money == -money
 
 
@@ -210,6 +212,34 @@ def test_what_cannot_be_allocated_is_refused(money: Money, shares: list[Decimal]
     """Without a weight there is nobody to give it to, and half a cent has no whole parts."""
     with pytest.raises(InvalidValueError, match=f"^{message}"):
         allocate(money, shares)
+
+
+@pytest.mark.parametrize(
+    ("dividend", "divisor", "code", "amount"),
+    [
+        ("0.005", 1, "USD", "0.01"),
+        ("-0.005", 1, "USD", "-0.01"),
+        ("0.0049999", 1, "USD", "0.00"),
+        ("1", 200, "EUR", "0.01"),
+        ("2.5", 1, "JPY", "3"),
+        ("0.0005", 1, "KWD", "0.001"),
+        ("5", 30, "USD", "0.17"),
+    ],
+)
+def test_a_half_is_rounded_up(dividend: str, divisor: int, code: str, amount: str) -> None:
+    """Half of the smallest unit, however it was divided, is one; owed back, it is one owed back."""
+    exact = Quotient(Decimal(dividend), Decimal(divisor))
+    assert rounded(exact, Currency(code), RoundingPoint.LINE) == Money(Decimal(amount), Currency(code))
+
+
+@given(amounts, amounts, st.integers(1, 10**6), st.integers(1, 10**6))
+def test_quotients_add_up_exactly(left: Decimal, right: Decimal, over: int, under: int) -> None:
+    """Two quotients are added and subtracted as the fractions they are, alike in their divisor or not."""
+    for divisor in (over, under):
+        one, other = Quotient(left, Decimal(over)), Quotient(right, Decimal(divisor))
+        added, taken = one + other, one - other
+        assert Fraction(added.dividend) / Fraction(added.divisor) == Fraction(left) / over + Fraction(right) / divisor
+        assert Fraction(taken.dividend) / Fraction(taken.divisor) == Fraction(left) / over - Fraction(right) / divisor
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**30, places=9))
