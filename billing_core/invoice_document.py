@@ -35,7 +35,7 @@ def stored(invoice: Invoice) -> dict[str, object]:
                 "amount": line.amount.text(),
                 "deducted": deducted.text(),
                 "rates": [_rate(rate) for rate in line.rates],
-                "tax": str(tax),
+                "tax": _fraction_text(tax),
             }
             for line, deducted, tax in zip(invoice.lines, invoice.deducted, invoice.taxes.of_lines, strict=True)
         ],
@@ -45,7 +45,7 @@ def stored(invoice: Invoice) -> dict[str, object]:
                 "name": one.name,
                 "asked": one.asked.text(),
                 "amount": one.amount.text(),
-                "shares": [str(share) for share in one.shares],
+                "shares": [_fraction_text(share) for share in one.shares],
             }
             for one in invoice.deductions
         ],
@@ -54,7 +54,12 @@ def stored(invoice: Invoice) -> dict[str, object]:
             "mode": invoice.taxes.terms.mode.value,
             "rounding": invoice.taxes.terms.rounding.value,
             "rates": [
-                _rate(one.rate) | {"taxable": str(one.taxable), "exact": str(one.exact), "amount": one.amount.text()}
+                _rate(one.rate)
+                | {
+                    "taxable": _fraction_text(one.taxable),
+                    "exact": _fraction_text(one.exact),
+                    "amount": one.amount.text(),
+                }
                 for one in invoice.taxes.of_rates
             ],
             "total": invoice.taxes.total.text(),
@@ -138,10 +143,16 @@ def _decimal(written: Written, name: str) -> Decimal:
     return exact_decimal(name, _field(written, name, str))
 
 
+def _fraction_text(exact: Fraction) -> str:
+    # Python writes no whole number of more than 4300 digits, and reads none; a Decimal has no such bound.
+    parts = [exact.numerator] if exact.denominator == 1 else [exact.numerator, exact.denominator]
+    return "/".join(f"{Decimal(part):f}" for part in parts)
+
+
 def _fraction(name: str, value: object) -> Fraction:
     if type(value) is not str or not _FRACTION.fullmatch(value):
         raise InvalidValueError(name, value, "is not a fraction", "text such as 500/51")
-    return Fraction(value)
+    return Fraction(*(Fraction(Decimal(part)) for part in value.split("/")))
 
 
 def _member(written: Written, name: str, wanted: type[Choice]) -> Choice:

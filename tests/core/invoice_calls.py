@@ -72,6 +72,7 @@ def shown(invoice: Invoice, given: Arguments) -> Arguments:
     from_wallet = total([one.amount for one in invoice.payments if one.name == "wallet"], USD)
     return texts | {
         "charged": total([one.amount for one in invoice.lines], USD).text(),
+        "asked": [one.asked.text() for one in invoice.deductions],
         "taken": [[one.name, one.amount.text()] for one in invoice.deductions],
         "deducted": [one.text() for one in invoice.deducted],
         "shares": [share_of(invoice, index) for index, _ in enumerate(invoice.lines)],

@@ -149,6 +149,21 @@ def test_what_rolled_over_expires_by_its_rule() -> None:
         assert reset(burn_down([grant], [], at)).balances[0].grant.expires_at == expected
 
 
+def test_a_grant_is_active_from_its_start_to_before_its_end() -> None:
+    """Its effective moment is inside, its expiry and its voiding are not."""
+    for grant in (replace(GRANT, expires_at=END), replace(GRANT, voided_at=END)):
+        active = [grant.is_active(at) for at in (START - HALF, START, END - HALF, END)]
+        assert active == [False, True, True, False]
+
+
+def test_a_boundary_at_the_end_refills_nothing() -> None:
+    """A day's allowance that expires at midnight lapses as it is left, and is not filled up once more."""
+    end = START + timedelta(days=1)
+    daily = replace(GRANT, recurs=Interval.DAY, expires_at=end)
+    (balance,) = burn_down([daily], [Use(START, 30)], end).balances
+    assert (balance.refilled, balance.burned, balance.lapsed, balance.left) == (0, 30, 70, 0)
+
+
 def test_a_balance_that_loses_units_cannot_be_built() -> None:
     """The sums are asserted where they are made."""
     with pytest.raises(AssertionError):

@@ -26,6 +26,13 @@ LINE = InvoiceLine("Base", Money(10, USD))
 REQUEST = InvoiceRequest(USD, AT, [LINE])
 
 
+def test_bounds_are_part_of_what_is_taken() -> None:
+    """The largest percentage, the largest discount and the most coupons are valid."""
+    assert TaxRate("A", 1000).percent == 1000
+    assert PercentOff(100).percent == 100
+    assert len(replace(REQUEST, coupons=[Coupon(f"c{index}", PercentOff(5)) for index in range(50)]).coupons) == 50
+
+
 def broken(**fields: object) -> Callable[[], Invoice]:
     """Store an invoice with other fields, and load it."""
     return lambda: loaded(stored(build(REQUEST)) | fields)
