@@ -47,7 +47,8 @@ def open_in(folder: Path, *, bytes_max: int, gateway: str) -> Journal:
             _drop_oldest(folder)
             return Journal.open(folder / f"{gateway}{SUFFIX}", bytes_max=bytes_max, gateway=gateway)
     except OSError as error:
-        raise StoreUnavailableError(f"{folder} cannot hold a journal: {error.strerror}") from error
+        ways_out = "set TOLLKEEPER_JOURNAL to a folder that can, or to off for none"
+        raise StoreUnavailableError(f"{folder} cannot hold a journal ({error.strerror}); {ways_out}") from error
 
 
 def kept(folder: Path) -> list[Kept]:

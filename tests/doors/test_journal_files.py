@@ -71,7 +71,7 @@ async def test_a_full_disk_refuses_the_start(tmp_path: Path) -> None:
         open_in(tmp_path / "folder", bytes_max=BYTES_MIN + 1, gateway="gateway")
     assert list((tmp_path / "folder").iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(StoreUnavailableError, match=r"file/folder cannot hold a journal: Not a directory"):
+    with pytest.raises(StoreUnavailableError, match=r"file/folder cannot hold a journal \(Not a directory\)"):
         open_in(tmp_path / "file" / "folder", bytes_max=BYTES_MIN, gateway="gateway")
 
 

@@ -29,7 +29,7 @@ def lines(ran: Ran) -> list[str]:
 
 
 async def test_a_journal_is_read_back(tmp_path: Path) -> None:
-    """Programs get a line on the journal and one for each entry; people get the same in words, the newest in a table."""
+    """Programs get a line on the journal and one for each entry; people get words, and the newest in a table."""
     path = tmp_path / "one.ring"
     written(path, [[counted(1), counted(2)], [counted(3)]])
     told = await journal(path, "--json")
@@ -106,7 +106,7 @@ async def test_an_empty_journal_and_one_that_is_written(tmp_path: Path) -> None:
 
 
 async def test_what_is_no_journal_is_misuse(tmp_path: Path) -> None:
-    """A file that is missing, something else or of a newer version exits with 2, a damaged one with 1; each says why."""
+    """A file that is missing, something else or too new exits with 2, a damaged one with 1; each says why."""
     path, good = tmp_path / "file", tmp_path / "good.ring"
     written(good, [[counted(1)]])
     header = good.read_bytes()[:HEADER_BYTES]
