@@ -115,6 +115,8 @@ async def test_a_disk_that_refuses_is_told_and_the_gateway_goes_on(
     await asyncio.sleep(0)
     reading = read(path)
     assert (list(reading), reading.missing) == ([first, last], 4)
+    assert reading.skipped_bytes == 0, "what a failed write left was written over"
+    assert path.read_bytes().startswith(packed(first) + packed(last), HEADER_BYTES), "and left no hole"
     (told,) = logs
     assert (told["event"], told["path"]) == ("journal.failed", str(path))
     assert "File too large" in told["error"]
