@@ -1,9 +1,9 @@
 """Money is exact: what counts as a number, which currencies exist, and the only place where an amount is rounded."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, localcontext
+from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, localcontext
 from enum import Enum
 from fractions import Fraction
 from typing import assert_never
@@ -20,6 +20,9 @@ EXACT = Context(prec=10 * DIGITS_MAX, traps=[Inexact, InvalidOperation, Division
 
 _ROUNDING = Context(prec=10**6, traps=[Inexact, InvalidOperation, DivisionByZero])
 """As exact, and wider: what is left of a line after many coupons is a fraction of as many divisors."""
+
+_LINE = Context(prec=DIGITS_MAX, rounding=ROUND_HALF_UP, traps=[InvalidOperation])
+"""Rounds half away from zero to an amount that is no longer than money may be, and raises where it would be."""
 
 MICRO_DIGITS = 6
 """Decimals of what a single use costs a wallet, in every currency."""
@@ -108,8 +111,13 @@ class Money:
 def total(amounts: Iterable[Money], currency: Currency) -> Money:
     """Add up exactly; no amounts make zero in that currency."""
     none = Money(Decimal(0), currency)
+    # Nearly all amounts have this very currency, and then nothing needs to be called.
+    exact = [
+        one.amount if type(one) is Money and one.currency is currency else none._amount_of(one)  # noqa: SLF001
+        for one in amounts
+    ]
     with localcontext(EXACT):
-        return Money(sum((none._amount_of(amount) for amount in amounts), start=none.amount), currency)  # noqa: SLF001
+        return Money(sum(exact, start=none.amount), currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +182,29 @@ def rounded(exact: Quotient, currency: Currency, point: RoundingPoint) -> Money:
     if _ROUNDING.add(rest, rest).copy_abs() >= exact.divisor and not point.rounds_down:
         units = _ROUNDING.add(units, Decimal(1).copy_sign(exact.dividend))
     return Money(_ROUNDING.scaleb(units, -digits), currency)
+
+
+def line_rounding(currency: Currency) -> Callable[[Decimal], Money]:
+    """Do what `rounded` does on a line for many amounts of one currency, each exact, divided, and at least zero.
+
+    Nothing about them needs a check but their length, and that is the precision: what is too long goes to `rounded`,
+    which says so.
+    """
+    minor_unit = Decimal(1).scaleb(-RoundingPoint.LINE.digits(currency))
+    quantize = _LINE.quantize
+    new, set_amount, set_currency = object.__new__, *(vars(Money)[name].__set__ for name in ("amount", "currency"))
+
+    def rounded_on_line(exact: Decimal) -> Money:
+        try:
+            amount = quantize(exact, minor_unit)
+        except InvalidOperation:
+            return rounded(Quotient(exact), currency, RoundingPoint.LINE)
+        money = new(Money)
+        set_amount(money, amount)
+        set_currency(money, currency)
+        return money
+
+    return rounded_on_line
 
 
 def rounded_parts(parts: Sequence[Fraction], currency: Currency, point: RoundingPoint) -> tuple[Money, ...]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from decimal import Decimal, localcontext
 from types import MappingProxyType
+from typing import NamedTuple
 
 from billing_core.aggregation import Count, Sum
 from billing_core.catalog import Fee, Meter, MeterPrice, check_measurable, check_one_price_per_meter
 from billing_core.errors import InvalidValueError
 from billing_core.licences import SeatFee, seats_held
-from billing_core.measurement import aggregation_of, check_use, quantities_of, single_uses
+from billing_core.measurement import aggregation_of, check_use, quantities_of, single_uses, summed, uses_of
 from billing_core.money import (
     EXACT,
     Currency,
@@ -18,6 +19,7 @@ from billing_core.money import (
     Quotient,
     RoundingPoint,
     exact_decimal,
+    line_rounding,
     not_negative,
     rounded,
     total,
@@ -29,6 +31,7 @@ from billing_core.prices.measured import Index, Measured, Usage, Use, in_order
 from billing_core.prices.models import EventPrice, waits_for_the_end
 from billing_core.prices.steps import Changed, Flat, Reason, Step, Units, exact_sum
 from billing_core.prices.terms import priced
+from billing_core.prices.tiers import ZERO
 from billing_core.proration import ProrationBasis, prorate, share
 from billing_core.quantities import check_events, rounded_quantity
 
@@ -154,31 +157,44 @@ def _check_priceable(path: str, usage: Usage, price: MeterPrice, indexes: Mappin
             pass
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One row of a rating: what, how much of it, its rounded amount, and how that came about; a fee has no meter."""
+class Line(NamedTuple):
+    """One row of a rating: what, how much of it, and its rounded amount; a fee has no meter.
+
+    `source` is what the derivation comes from: the price alone where its curve made the amount, else the steps.
+    """
 
     meter: str | None
     description: str
     quantity: Decimal
     amount: Money
-    derivation: tuple[Step, ...]
+    source: MeterPrice | tuple[Step, ...]
 
-    def __post_init__(self) -> None:
+    def __hash__(self) -> int:
+        return hash((self.meter, self.description, self.quantity, self.amount))  # what else it has follows from prices
+
+    @property
+    def derivation(self) -> tuple[Step, ...]:
+        """How the amount came about: steps that add up to it, whoever made it."""
         with localcontext(EXACT):
-            derived = exact_sum(self.derivation)
+            steps = self.source
+            if isinstance(steps, MeterPrice):
+                charged = priced(steps.price, steps.terms, [Measured(Quotient(self.quantity))], is_final=True)
+                _, steps = _rounded(charged, self.amount.currency)
+            derived = exact_sum(steps)
             assert derived.dividend == self.amount.amount * derived.divisor
+        return steps
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """The lines of a period, and what they add up to."""
+    """The lines of a period, all of one currency, and what they add up to."""
 
     lines: tuple[Line, ...]
-    total: Money
+    currency: Currency
+    total: Money = field(init=False)
 
     def __post_init__(self) -> None:
-        assert self.total == total((line.amount for line in self.lines), self.total.currency)
+        object.__setattr__(self, "total", total([line.amount for line in self.lines], self.currency))
 
 
 def rate(request: RatingRequest) -> Rating:
@@ -187,18 +203,39 @@ def rate(request: RatingRequest) -> Rating:
     In this order because tiers price what a whole period used, and not single uses; because a line is rounded once,
     after all of its arithmetic, and what was billed is rounded already, so that a period costs the same in splits; and
     because an invoice must add up as it is printed: its total is the sum of rounded lines.
+
+    Nearly every line is one sum on its price's curve, and its steps are worked out when somebody asks for them. Other
+    lines are made of their steps.
     """
-    used: dict[str, list[Usage]] = {meter: [] for price in request.prices for meter in price.meters}
-    for usage in request.usage:
-        used[usage.meter].append(usage)
+    apart = _apart(request)
+    round_on_line, new_line = line_rounding(request.currency), tuple.__new__
     with localcontext(EXACT):
-        lines = [_priced_line(price, request, used) for price in request.prices]
+        sums, used = summed(request.usage), uses_of(apart, request.usage)
+        lines = []
+        for price in request.prices:
+            curve, meter = price.curve, price.meter
+            if curve is None or meter is None or meter in apart:
+                lines.append(_stepped_line(price, request, used))
+            else:
+                quantity = sums.get(meter, ZERO)
+                amount = round_on_line(curve.charge(quantity))
+                lines.append(new_line(Line, (meter, price.description, quantity, amount, price)))
         lines += [_line(None, fee.name, Decimal(1), request.currency, _fee_steps(fee, request)) for fee in request.fees]
         lines += [_seats_line(seats, request) for seats in request.seats]
-    return Rating(tuple(lines), total((line.amount for line in lines), request.currency))
+    return Rating(tuple(lines), request.currency)
 
 
-def _priced_line(price: MeterPrice, request: RatingRequest, used: Mapping[str, list[Usage]]) -> Line:
+def _apart(request: RatingRequest) -> set[str]:
+    """Name the meters of which some line needs more than their sum, and a curve to charge it."""
+    apart = {meter for price in request.prices if price.curve is None for meter in price.meters}
+    apart.update(request.billed)
+    apart.update(name for name, meter in request.meters.items() if not isinstance(meter.aggregation, Sum))
+    if not request.final:
+        apart.update(meter for price in request.prices if waits_for_the_end(price.price) for meter in price.meters)
+    return apart
+
+
+def _stepped_line(price: MeterPrice, request: RatingRequest, used: Mapping[str, list[Usage]]) -> Line:
     terms, billed = price.terms, None
     if price.meter is None:
         quantity = Decimal(1)
@@ -219,9 +256,7 @@ def _priced_line(price: MeterPrice, request: RatingRequest, used: Mapping[str, l
     steps = priced(price.price, terms, measured, is_final=request.final)
     # What waits for the period's end costs nothing before it, and takes back nothing either.
     waits = not request.final and waits_for_the_end(price.price)
-    filters = "".join(f", {name} {'/'.join(terms.filter[name])}" for name in sorted(terms.filter))
-    description = f"{', '.join(price.meters)} ({price.price.model}{filters})"
-    return _line(price.meter, description, quantity, request.currency, steps, None if waits else billed)
+    return _line(price.meter, price.description, quantity, request.currency, steps, None if waits else billed)
 
 
 def _line(
@@ -232,15 +267,19 @@ def _line(
     steps: tuple[Step, ...],
     billed: Billed | None = None,
 ) -> Line:
-    exact = exact_sum(steps)
-    amount = rounded(exact, currency, RoundingPoint.LINE)
-    rounding = amount.amount * exact.divisor - exact.dividend
-    if rounding:
-        steps = (*steps, Changed(Reason.ROUNDING, Quotient(rounding, exact.divisor)))
+    amount, steps = _rounded(steps, currency)
     if billed is not None:
         amount -= Money(billed.amount, currency)
         steps = (*steps, Changed(Reason.BILLED, Quotient(-billed.amount)))
     return Line(meter, description, quantity, amount, steps)
+
+
+def _rounded(steps: tuple[Step, ...], currency: Currency) -> tuple[Money, tuple[Step, ...]]:
+    """Round what steps add up to; what that changes, if anything, is one more step."""
+    exact = exact_sum(steps)
+    amount = rounded(exact, currency, RoundingPoint.LINE)
+    rounding = amount.amount * exact.divisor - exact.dividend
+    return amount, (*steps, Changed(Reason.ROUNDING, Quotient(rounding, exact.divisor))) if rounding else steps
 
 
 def _fee_steps(fee: Fee, request: RatingRequest) -> tuple[Step, ...]:
