@@ -1,4 +1,4 @@
-"""Money is exact: what counts as a number, which currencies exist, and the only place where an amount is rounded."""
+"""Money is exact: what counts as a number, and the only place where an amount is rounded."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -8,6 +8,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import assert_never
 
+from billing_core.currencies import MINOR_DIGITS_OF_CODE
 from billing_core.errors import CurrencyMismatchError, InvalidValueError
 
 DIGITS_MAX = 100
@@ -21,27 +22,10 @@ EXACT = Context(prec=10 * DIGITS_MAX, traps=[Inexact, InvalidOperation, Division
 _ROUNDING = Context(prec=10**6, traps=[Inexact, InvalidOperation, DivisionByZero])
 """As exact, and wider: what is left of a line after many coupons is a fraction of as many divisors."""
 
-_LINE = Context(prec=DIGITS_MAX, rounding=ROUND_HALF_UP, traps=[InvalidOperation])
-"""Rounds half away from zero to an amount that is no longer than money may be, and raises where it would be."""
-
 MICRO_DIGITS = 6
 """Decimals of what a single use costs a wallet, in every currency."""
 
 _PLAIN_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
-
-# ISO 4217, active codes with a minor unit; those not named here have two digits.
-_MINOR_DIGITS = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-    2: "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF "
-    "CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF "
-    "IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN "
-    "MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS "
-    "SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW "
-    "ZWG",
-    3: "BHD IQD JOD KWD LYD OMR TND",
-    4: "CLF UYW",
-}
-MINOR_DIGITS_OF_CODE = {code: digits for digits, codes in _MINOR_DIGITS.items() for code in codes.split()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +169,12 @@ def rounded(exact: Quotient, currency: Currency, point: RoundingPoint) -> Money:
 
 
 def line_rounding(currency: Currency) -> Callable[[Decimal], Money]:
-    """Do what `rounded` does on a line for many amounts of one currency, each exact, divided, and at least zero.
+    """Do what `rounded` does on a line, for many amounts of one currency that are exact, divided and at least zero.
 
-    Nothing about them needs a check but their length, and that is the precision: what is too long goes to `rounded`,
-    which says so.
+    Such an amount can only be too long to be money. The precision sees that, and `rounded` says it.
     """
     minor_unit = Decimal(1).scaleb(-RoundingPoint.LINE.digits(currency))
-    quantize = _LINE.quantize
+    quantize = Context(prec=DIGITS_MAX, rounding=ROUND_HALF_UP, traps=[InvalidOperation]).quantize
     new, set_amount, set_currency = object.__new__, *(vars(Money)[name].__set__ for name in ("amount", "currency"))
 
     def rounded_on_line(exact: Decimal) -> Money:
