@@ -92,16 +92,22 @@ class Money:
         return other.amount
 
 
+_SET_AMOUNT, _SET_CURRENCY = (vars(Money)[name].__set__ for name in ("amount", "currency"))
+
+
+def money_of_line(amount: Decimal, currency: Currency) -> Money:
+    """Take what was rounded to a line of this currency: it is money already, and a fifth of the time without checks."""
+    money = object.__new__(Money)
+    _SET_AMOUNT(money, amount)
+    _SET_CURRENCY(money, currency)
+    return money
+
+
 def total(amounts: Iterable[Money], currency: Currency) -> Money:
     """Add up exactly; no amounts make zero in that currency."""
     none = Money(Decimal(0), currency)
-    # Nearly all amounts have this very currency, and then nothing needs to be called.
-    exact = [
-        one.amount if type(one) is Money and one.currency is currency else none._amount_of(one)  # noqa: SLF001
-        for one in amounts
-    ]
     with localcontext(EXACT):
-        return Money(sum(exact, start=none.amount), currency)
+        return Money(sum((none._amount_of(amount) for amount in amounts), start=none.amount), currency)  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,24 +174,16 @@ def rounded(exact: Quotient, currency: Currency, point: RoundingPoint) -> Money:
     return Money(_ROUNDING.scaleb(units, -digits), currency)
 
 
-def line_rounding(currency: Currency) -> Callable[[Decimal], Money]:
-    """Do what `rounded` does on a line, for many amounts of one currency that are exact, divided and at least zero.
-
-    Such an amount can only be too long to be money. The precision sees that, and `rounded` says it.
-    """
+def line_rounding(currency: Currency) -> Callable[[Decimal], Decimal]:
+    """Do what `rounded` does on a line, for many amounts of one currency that are exact, divided and at least zero."""
     minor_unit = Decimal(1).scaleb(-RoundingPoint.LINE.digits(currency))
     quantize = Context(prec=DIGITS_MAX, rounding=ROUND_HALF_UP, traps=[InvalidOperation]).quantize
-    new, set_amount, set_currency = object.__new__, *(vars(Money)[name].__set__ for name in ("amount", "currency"))
 
-    def rounded_on_line(exact: Decimal) -> Money:
+    def rounded_on_line(exact: Decimal) -> Decimal:
         try:
-            amount = quantize(exact, minor_unit)
-        except InvalidOperation:
-            return rounded(Quotient(exact), currency, RoundingPoint.LINE)
-        money = new(Money)
-        set_amount(money, amount)
-        set_currency(money, currency)
-        return money
+            return quantize(exact, minor_unit)
+        except InvalidOperation:  # it is longer than the precision, and so than money may be
+            return rounded(Quotient(exact), currency, RoundingPoint.LINE).amount
 
     return rounded_on_line
 

@@ -9,7 +9,7 @@ from billing_core.aggregation import Sum
 from billing_core.catalog import Fee, MeterPrice
 from billing_core.licences import SeatFee, seats_held
 from billing_core.measurement import aggregation_of, quantities_of, single_uses, summed, uses_of
-from billing_core.money import EXACT, Currency, Money, Quotient, RoundingPoint, line_rounding, rounded, total
+from billing_core.money import EXACT, Currency, Money, Quotient, RoundingPoint, line_rounding, money_of_line, rounded
 from billing_core.prices.measured import Index, Measured, Usage, Use, in_order
 from billing_core.prices.models import EventPrice, waits_for_the_end
 from billing_core.prices.steps import Changed, Flat, Reason, Step, Units, exact_sum
@@ -31,11 +31,17 @@ class Line(NamedTuple):
     meter: str | None
     description: str
     quantity: Decimal
-    amount: Money
+    charged: Decimal
+    currency: Currency
     source: MeterPrice | tuple[Step, ...]
 
     def __hash__(self) -> int:
-        return hash((self.meter, self.description, self.quantity, self.amount))  # what else it has follows from prices
+        return hash((self.meter, self.description, self.quantity, self.charged))  # a price has no hash, and needs none
+
+    @property
+    def amount(self) -> Money:
+        """What was charged, as money."""
+        return money_of_line(self.charged, self.currency)
 
     @property
     def derivation(self) -> tuple[Step, ...]:
@@ -44,9 +50,9 @@ class Line(NamedTuple):
             steps = self.source
             if isinstance(steps, MeterPrice):
                 charged = priced(steps.price, steps.terms, [Measured(Quotient(self.quantity))], is_final=True)
-                _, steps = _rounded(charged, self.amount.currency)
+                _, steps = _rounded(charged, self.currency)
             derived = exact_sum(steps)
-            assert derived.dividend == self.amount.amount * derived.divisor
+            assert derived.dividend == self.charged * derived.divisor
         return steps
 
 
@@ -59,7 +65,10 @@ class Rating:
     total: Money = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "total", total([line.amount for line in self.lines], self.currency))
+        assert {line.currency.code for line in self.lines} <= {self.currency.code}
+        with localcontext(EXACT):
+            charged = sum([line.charged for line in self.lines], start=ZERO)
+        object.__setattr__(self, "total", Money(charged, self.currency))
 
 
 def rate(request: RatingRequest) -> Rating:
@@ -73,7 +82,9 @@ def rate(request: RatingRequest) -> Rating:
     lines are made of their steps.
     """
     apart = _apart(request)
-    round_on_line, new_line = line_rounding(request.currency), tuple.__new__
+    currency = request.currency
+    round_on_line = line_rounding(currency)
+    new_line = tuple.__new__  # a named tuple's own constructor does the same, and takes twice as long
     with localcontext(EXACT):
         sums, used = summed(request.usage), uses_of(apart, request.usage)
         lines = []
@@ -83,11 +94,11 @@ def rate(request: RatingRequest) -> Rating:
                 lines.append(_stepped_line(price, request, used))
             else:
                 quantity = sums.get(meter, ZERO)
-                amount = round_on_line(curve.charge(quantity))
-                lines.append(new_line(Line, (meter, price.description, quantity, amount, price)))
-        lines += [_line(None, fee.name, Decimal(1), request.currency, _fee_steps(fee, request)) for fee in request.fees]
+                charged = round_on_line(curve.charge(quantity))
+                lines.append(new_line(Line, (meter, price.description, quantity, charged, currency, price)))
+        lines += [_line(None, fee.name, Decimal(1), currency, _fee_steps(fee, request)) for fee in request.fees]
         lines += [_seats_line(seats, request) for seats in request.seats]
-    return Rating(tuple(lines), request.currency)
+    return Rating(tuple(lines), currency)
 
 
 def _apart(request: RatingRequest) -> set[str]:
@@ -136,7 +147,7 @@ def _line(
     if billed is not None:
         amount -= Money(billed.amount, currency)
         steps = (*steps, Changed(Reason.BILLED, Quotient(-billed.amount)))
-    return Line(meter, description, quantity, amount, steps)
+    return Line(meter, description, quantity, amount.amount, currency, steps)
 
 
 def _rounded(steps: tuple[Step, ...], currency: Currency) -> tuple[Money, tuple[Step, ...]]:
