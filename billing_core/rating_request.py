@@ -106,8 +106,11 @@ class RatingRequest:
                     _check_priceable(f"usage[{index}]", usage, price, self.indexes)
 
     def _check_billed(self) -> None:
+        prices: dict[str | None, list[MeterPrice]] = {}
+        for price in self.prices:
+            prices.setdefault(price.meter, []).append(price)
         for meter, billed in self.billed.items():
-            found = [price for price in self.prices if price.meter == meter]
+            found = prices.get(meter, [])
             if len(found) != 1:
                 problem = "has several prices" if found else "has no price of its own"
                 raise InvalidValueError(f"billed.{meter}", meter, problem, "a meter with one price")

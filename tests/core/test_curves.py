@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from billing_core.aggregation import Count, Max
 from billing_core.catalog import Meter, MeterPrice
+from billing_core.errors import InvalidValueError
 from billing_core.money import EXACT, Currency, Quotient, RoundingPoint, line_rounding, rounded
 from billing_core.periods import Period
 from billing_core.prices import (
@@ -129,6 +130,13 @@ def test_a_line_is_rounded_as_money_is(currency: Currency, halves: int, more: in
     exact = max(Decimal(5 * halves).scaleb(-currency.minor_digits - 1) + Decimal(more).scaleb(-12), Decimal(0))
     amount = line_rounding(currency)(exact)
     assert amount.as_tuple() == rounded(Quotient(exact), currency, RoundingPoint.LINE).amount.as_tuple()
+
+
+def test_a_line_that_is_too_long_is_refused() -> None:
+    """Where it is rounded, and not only in the total."""
+    assert line_rounding(USD)(Decimal(10**98 - 1)) == 10**98 - 1
+    with pytest.raises(InvalidValueError, match="is too long"):
+        line_rounding(USD)(Decimal(10**98))
 
 
 def rated(prices: list[MeterPrice], used: list[Usage], *meters: Meter) -> Rating:
