@@ -30,6 +30,7 @@ class Event(StrEnum):
     FLUSH_FAILED = "flush.failed"  # error
     PUBLISH_FAILED = "publish.failed"  # error
     DOCUMENT_REFUSED = "document.refused"  # key, error: an entitlement document that cannot be read
+    WORKER_ENDED = "worker.ended"  # worker: its number; exit_code: below zero, the signal that killed it
     UNEXPECTED = "unexpected"  # reference: what the caller was told; exception
 
 
