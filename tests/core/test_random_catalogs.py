@@ -61,7 +61,7 @@ def forgetful(request: RatingRequest) -> Rating:
     rating = rate(request)
     if first_times.pop():
         return rating
-    return replace(rating, lines=(), total=Money(Decimal(0), request.currency))
+    return replace(rating, lines=())
 
 
 def by_arrival(request: RatingRequest) -> Rating:
