@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from billing_core.rating import rate
+from billing_core.statement import draw_up
 from gateway.catalog_file import parse_rating
 from gateway.cli.explain import explained
 
@@ -22,7 +22,7 @@ def test_a_line_says_how_it_came_about(price: str, usage: str, billed: str, word
         billed: {{{billed}}}
         usage: [{usage}]
         """
-    (line,) = rate(parse_rating(document)).lines
+    (line,) = draw_up(parse_rating(document)).lines
     assert explained(line) == words
 
 
@@ -34,7 +34,7 @@ def test_a_prorated_fee_says_so() -> None:
         active: [2026-04-01, 2026-04-11]
         fees: [{name: Base, amount: 10, every: month}]
         """
-    (line,) = rate(parse_rating(document)).lines
+    (line,) = draw_up(parse_rating(document)).lines
     words = "$10, less $6.666666666667… for the time in which the plan did not run = $3.333333333333…, rounded = $3.33"
     assert explained(line) == words
 
@@ -46,6 +46,6 @@ def test_seats_say_how_long_they_were_held() -> None:
         period: [2026-04-01, 2026-05-01]
         seats: [{unit: 30, levels: [[2026-04-01, 4]]}, {unit: 30, levels: [[2026-04-30, 4]]}]
         """
-    all_month, a_day = rate(parse_rating(document)).lines
+    all_month, a_day = draw_up(parse_rating(document)).lines
     assert explained(all_month) == "4 \N{MULTIPLICATION SIGN} $30 = $120.00"
     assert explained(a_day).endswith(" \N{MULTIPLICATION SIGN} $30 = $4.00")

@@ -51,7 +51,9 @@ def test_events_measure_what_the_case_says(case: dict[str, Any]) -> None:
         document = (
             'currency: USD\nperiod: [2026-01-01, 2026-02-01]\nprices: [{}]\nusage: [{{meter: units, quantity: "{}"}}]'
         )
-        ratings = [rate(parse_rating(document.format(case["price"], quantity))) for quantity in case["quantities"]]
+        ratings = [
+            rate(parse_rating(document.format(case["price"], quantity)).rating) for quantity in case["quantities"]
+        ]
         assert total([rating.total for rating in ratings], Currency("USD")).text() == case["total"]
 
 
