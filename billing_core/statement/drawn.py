@@ -1,12 +1,12 @@
 """The statement of a period: in which order usage, prices and all further terms become what is due."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from billing_core.invoice import Invoice, InvoiceRequest, build
 from billing_core.lines import InvoiceLine
-from billing_core.money import Currency, Money, total
+from billing_core.money import Currency, Money, allocate, total
 from billing_core.names import TEXT_CHARACTERS_MAX
 from billing_core.rating import Rating, RatingRequest, rate
 from billing_core.statement.committed import settled
@@ -24,7 +24,8 @@ class Statement:
     `subtotal` is what is charged: rated lines and commitments, less coupons. `tax` is all tax, on the subtotal less
     promotional credits; `credits` all that grants of money paid, before tax or after it; `total` what is due. With
     exclusive tax, total = subtotal + tax - credits; inclusive tax is in the subtotal already. Lago's subtotal is this
-    one, Stripe's does not have the coupons off yet, and an `Invoice` has the promotional credits off as well.
+    one, Stripe's does not have the coupons off yet, and an `Invoice` has the promotional credits off as well. Its lines
+    have what maximums take off them off.
     """
 
     lines: tuple[StatementLine, ...]
@@ -65,7 +66,7 @@ def draw_up(request: StatementRequest) -> Statement:
         InvoiceRequest(
             request.rating.currency,
             last_moment(request.rating),
-            tuple(_invoice_line(one.line, _rates_of(one, request)) for one in (*charged, *added)),
+            tuple(_invoice_lines((*charged, *added), request)),
             coupons=request.coupons,
             grants=money,
             terms=request.tax,
@@ -93,9 +94,21 @@ def _rated_lines(rating: Rating, request: RatingRequest) -> Iterator[ScopedLine]
         yield ScopedLine(StatementLine(Kind.CHARGE, source, *stated), meters)
 
 
-def _invoice_line(line: StatementLine, rates: tuple[TaxRate, ...]) -> InvoiceLine:
-    # A price may name more meters and values than an invoice prints on a line.
-    return InvoiceLine(line.description[:TEXT_CHARACTERS_MAX], line.amount, line.quantity, line.meter, rates=rates)
+def _invoice_lines(lines: Sequence[ScopedLine], request: StatementRequest) -> Iterator[InvoiceLine]:
+    """Take off the lines that it counts, pro rata, what a commitment takes off: coupons and tax see what is left."""
+    open_lines: list[tuple[ScopedLine, Money]] = []
+    for one in lines:
+        amount = one.line.amount
+        weights = [max(left.amount, Decimal(0)) * one.holds(other) for other, left in open_lines]
+        if one.line.kind is Kind.COMMITMENT and amount.amount < 0 and any(weights):
+            off = allocate(-amount, weights)
+            open_lines = [(other, left - part) for (other, left), part in zip(open_lines, off, strict=True)]
+        else:
+            open_lines.append((one, amount))
+    for one, left in open_lines:
+        line, rates = one.line, _rates_of(one, request)
+        # A price may name more meters and values than an invoice prints on a line.
+        yield InvoiceLine(line.description[:TEXT_CHARACTERS_MAX], left, line.quantity, line.meter, rates=rates)
 
 
 def _rates_of(scoped: ScopedLine, request: StatementRequest) -> tuple[TaxRate, ...]:

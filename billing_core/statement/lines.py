@@ -56,6 +56,10 @@ class ScopedLine:
     line: StatementLine
     meters: frozenset[str] | None
 
+    def holds(self, other: "ScopedLine") -> bool:
+        """Whether the other line is about nothing else: a part of the group, or anything where it is the plan."""
+        return self.meters is None or (other.meters is not None and other.meters <= self.meters)
+
 
 def exact_sum(steps: tuple[Step, ...]) -> Fraction:
     """Add up steps as fractions; unlike those of a price, they need not share a divisor."""

@@ -102,10 +102,14 @@ def _charged(part: Part, sign: str) -> str:
 
 
 def _taken(part: Part, sign: str) -> str:
-    """Write a part of what is not used but owed: a percentage of money, an amount, or units of what lines cost."""
-    if isinstance(part, Share):
-        return f"{_number(part.rate)} % of {_money(Quotient(part.quantity, part.per), sign)}"
-    return _charged(part, sign)
+    """Write a part of what is no use of a meter: a percentage of money, units at what they cost, or an amount."""
+    match part:
+        case Share():
+            return f"{_number(part.rate)} % of {_money(Quotient(part.quantity, part.per), sign)}"
+        case Units():
+            return f"{_number(part.quantity)} units at {_money(Quotient(part.unit, part.per), sign)} each"
+        case _:
+            return _charged(part, sign)
 
 
 def _changed(step: Changed, steps: tuple[Step, ...], sign: str) -> str:
