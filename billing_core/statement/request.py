@@ -72,8 +72,8 @@ class WindowCommitment:
             rule = one_of(interval.value for interval in WINDOWS)
             raise InvalidValueError("window", self.window, "is no window of a commitment", rule)
         if (self.quantity is None) == (self.minimum is None):
-            given = "nothing" if self.quantity is None else "a quantity and an amount"
-            raise InvalidValueError("quantity", given, "is committed to", "one of quantity and minimum")
+            problem = "is no quantity, and there is no minimum" if self.quantity is None else "stands beside a minimum"
+            raise InvalidValueError("quantity", self.quantity, problem, "one of quantity and minimum")
         if self.quantity is not None:
             object.__setattr__(self, "quantity", positive("quantity", self.quantity))
         if self.minimum is not None:
@@ -171,7 +171,7 @@ class StatementRequest:
             self._check_money_grant(path, grant)
             return
         if grant.meters is None:
-            raise InvalidValueError(f"{path}.meters", None, "are named", "the meters whose units it grants")
+            raise InvalidValueError(f"{path}.meters", 0, "meters are named", "the meters whose units it grants")
         for meter in sorted(grant.meters):
             aggregation = aggregation_of(meter, self.rating.meters)
             if not isinstance(aggregation, Sum):
@@ -203,8 +203,8 @@ class StatementRequest:
             check_payable(f"{path}.charged_before", Money(terms.charged_before, self.rating.currency))
         stretch = terms.period or self.rating.period
         if not stretch.holds(self.rating.period):
-            rule = f"a time that holds the document's, {self.rating.period.text()}"
-            raise InvalidValueError(f"{path}.period", stretch.text(), "is not that", rule)
+            rule = f"a time that holds {self.rating.period.text()}"
+            raise InvalidValueError(f"{path}.period", stretch.text(), "does not hold the document's period", rule)
         if terms.active is not None and not stretch.holds(terms.active):
             raise InvalidValueError(f"{path}.active", terms.active.text(), "is outside", f"a part of {stretch.text()}")
 

@@ -166,7 +166,7 @@ def _read_tax(place: Place, scene: Scene) -> tuple[tuple[ScopedRate, ...], TaxTe
     def rate(item: Place) -> ScopedRate | None:
         def scoped() -> ScopedRate:
             named = TaxRate(item["name"].text(default=TAX_NAME), item["percent"].number(percentage))
-            fees = frozenset(fee.name_among(scene.fees, "fee or seats") for fee in item["fees"].items())
+            fees = frozenset(fee.name_among(scene.fees, "fee") for fee in item["fees"].items())
             return ScopedRate(named, _meters(item, scene) or frozenset(), fees)
 
         return item.build(scoped, "name", "percent", "meters", "fees")

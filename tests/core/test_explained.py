@@ -9,10 +9,16 @@ from billing_core.statement import draw_up
 from gateway.catalog_file import parse_rating
 from gateway.cli.explain import explained
 
-LINES = tomllib.loads((Path(__file__).parent / "cases" / "explained.toml").read_text(encoding="utf-8"))["lines"]
+ONE_FEE = """
+currency: USD
+period: [2026-04-01, 2026-05-01]
+prices: [{meter: m, model: per_unit, unit: 2}]
+fees: [{name: Base, amount: 100, every: month}]
+"""
+CASES = tomllib.loads((Path(__file__).parent / "cases" / "explained.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(("price", "usage", "billed", "words"), LINES, ids=lambda value: value[:60])
+@pytest.mark.parametrize(("price", "usage", "billed", "words"), CASES["lines"], ids=lambda value: value[:60])
 def test_a_line_says_how_it_came_about(price: str, usage: str, billed: str, words: str) -> None:
     """The words are those that a person would write, from the same steps that made the amount."""
     document = f"""
@@ -23,6 +29,14 @@ def test_a_line_says_how_it_came_about(price: str, usage: str, billed: str, word
         usage: [{usage}]
         """
     (line,) = draw_up(parse_rating(document)).lines
+    assert explained(line) == words
+
+
+@pytest.mark.parametrize(("further", "description", "words"), CASES["further"], ids=lambda value: value[:60])
+def test_a_line_that_is_no_use_says_so_too(further: str, description: str, words: str) -> None:
+    """Commitments, coupons, credits and tax are explained from the same steps that a program is given."""
+    document = f"{ONE_FEE}{further}"
+    (line,) = (line for line in draw_up(parse_rating(document)).lines if line.description == description)
     assert explained(line) == words
 
 

@@ -76,7 +76,11 @@ def grants_of(draw: st.DrawFn, currency: Currency) -> list[Grant]:
                 begin,
                 priority=draw(st.integers(0, 2)),
                 cost_basis=Decimal(kind == "paid"),
-                meters=draw(scopes.filter(bool)) if kind == "units" else draw(scopes) if kind == "promotional" else None,
+                meters=draw(scopes.filter(bool))
+                if kind == "units"
+                else draw(scopes)
+                if kind == "promotional"
+                else None,
                 currency=None if kind == "units" else currency,
                 recurs=draw(st.sampled_from([None, Interval.WEEK])) if kind == "units" else None,
             )
@@ -114,7 +118,8 @@ def requests(draw: st.DrawFn) -> StatementRequest:
         rating,
         draw(grants_of(rating.currency)),
         draw(coupons_of(rating.currency)),
-        draw(st.lists(commitments(), max_size=2, unique_by=lambda terms: terms.name)) + [daily] * draw(st.integers(0, 1)),
+        draw(st.lists(commitments(), max_size=2, unique_by=lambda terms: terms.name))
+        + [daily] * draw(st.integers(0, 1)),
         rates[: draw(st.integers(0, 2))],
         draw(st.builds(TaxTerms, st.sampled_from(TaxMode), st.sampled_from(TaxRounding))),
     )
@@ -153,7 +158,9 @@ def test_the_order_of_usage_and_grants_does_not_matter(request: StatementRequest
     random.shuffle(grants)
     other = draw_up(replace(request, rating=replace(request.rating, usage=usage), grants=grants))
     drawn = draw_up(request)
-    assert [(one.description, one.amount) for one in other.lines] == [(one.description, one.amount) for one in drawn.lines]
+    assert [(one.description, one.amount) for one in other.lines] == [
+        (one.description, one.amount) for one in drawn.lines
+    ]
     assert (other.subtotal, other.tax, other.credits, other.total) == (
         *(drawn.subtotal, drawn.tax, drawn.credits, drawn.total),
     )
@@ -165,7 +172,10 @@ def test_the_order_of_amounts_off_does_not_matter(
 ) -> None:
     """Amounts of one scope take the same in any order, and narrower scopes come first in any case."""
     coupons = [
-        *(Coupon(f"a{number}", AmountOff(Money(one, rating.currency)), OnMeters("a")) for number, one in enumerate(on_a)),
+        *(
+            Coupon(f"a{number}", AmountOff(Money(one, rating.currency)), OnMeters("a"))
+            for number, one in enumerate(on_a)
+        ),
         *(Coupon(f"c{number}", AmountOff(Money(one, rating.currency))) for number, one in enumerate(anywhere)),
     ]
     shuffled = random.sample(coupons, len(coupons))
@@ -200,9 +210,7 @@ def test_a_period_in_two_splits_costs_what_it_costs_in_one(
     """Bounds, overage and true-up of a commitment lose no cent when a period is rated twice."""
     by_unit = replace(rating, prices=[rating.prices[0], MeterPrice("b", PerUnit(Decimal("0.3")))], fees=())
     first = draw_up(StatementRequest(replace(by_unit, final=False), commitments=[terms]))
-    billed = {
-        line.meter: Billed(line.quantity, line.amount.amount) for line in first.lines if line.kind is Kind.CHARGE
-    }
+    billed = {line.meter: Billed(line.quantity, line.amount.amount) for line in first.lines if line.kind is Kind.CHARGE}
     last = draw_up(StatementRequest(replace(by_unit, usage=later, billed=billed), commitments=[terms]))
     whole = draw_up(StatementRequest(replace(by_unit, usage=[*by_unit.usage, *later]), commitments=[terms]))
     assert first.total + last.total == whole.total
