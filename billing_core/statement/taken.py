@@ -8,9 +8,9 @@ from typing import assert_never
 from billing_core.burning import BurnDown
 from billing_core.discounts import AmountOff, Coupon, Deduction, DeductionKind, PercentOff, UnitsOff
 from billing_core.invoice import Invoice, PaymentKind
-from billing_core.money import Money, Quotient, RoundingPoint, plain_text
+from billing_core.money import Currency, Money, Quotient, RoundingPoint, plain_text
 from billing_core.prices.steps import Flat, Included, Reason, Share, Step, Units
-from billing_core.statement.lines import WIDE, Kind, StatementLine, adjusted
+from billing_core.statement.lines import WIDE, Kind, StatementLine, adjusted, exact_sum
 from billing_core.statement.request import StatementRequest
 from billing_core.tax import TaxMode
 from billing_core.wallets import payable
@@ -42,7 +42,9 @@ def deducted(invoice: Invoice, request: StatementRequest) -> Iterator[StatementL
                     for line, part in zip(invoice.lines, left, strict=True)
                     if coupon.covers(line) and part > 0
                 ]
-                steps = adjusted(_worth(coupon, open_lines), Reason.ROUNDING, one.asked)
+                worth = _worth(coupon, open_lines)
+                assert abs(exact_sum(worth) - Fraction(one.asked.amount)) < _minor_unit(invoice.currency)
+                steps = adjusted(worth, Reason.ROUNDING, one.asked)
                 yield _taken(Kind.COUPON, source, f"{one.name} (coupon)", steps, one)
             case DeductionKind.CREDIT:
                 steps = adjusted((Flat(_granted(one.name, request)),), Reason.ROUNDING, one.asked)
@@ -103,6 +105,10 @@ def _taken(kind: Kind, source: str, description: str, asked: tuple[Step, ...], o
     point = RoundingPoint.LINE if kind is Kind.COUPON else RoundingPoint.DEDUCTION
     steps = adjusted(asked, Reason.LEFT, one.amount)
     return StatementLine(kind, source, None, description, ONE, -one.amount, steps, point)
+
+
+def _minor_unit(currency: Currency) -> Fraction:
+    return Fraction(1, 10**currency.minor_digits)
 
 
 def _granted(name: str, request: StatementRequest) -> Decimal:

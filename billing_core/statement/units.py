@@ -28,7 +28,7 @@ def last_moment(rating: RatingRequest) -> datetime:
 
 
 def cover(rating: RatingRequest, grants: Sequence[Grant]) -> Covered:
-    """Let uses burn grants of units before anything is priced, as Autumn and Stigg do: tiers begin with what is left.
+    """Let uses burn grants of units before anything is priced, as Autumn does: tiers begin with what is left.
 
     A use that says no moment is one of the last. Which of two uses at one moment is covered first is said by
     `prices.measured.in_order`, and not by their arrival.

@@ -20,7 +20,12 @@ def rate(
     json: Json = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say below the table how each line came about.")] = False,
 ) -> None:
-    """Price a document of one period, from prices, fees and usage over coupons, credits and tax to what is due."""
+    """Price a document of one period, and say what is due.
+
+    Its sections are currency, period, prices, fees and usage; what these refer to: meters, indexes, billed, final,
+    timezone, active, proration and seats; and, in the order in which they apply, grants of units, commitments,
+    coupons, grants of promotional money, tax, and grants of money that was paid for.
+    """
     request = parse_rating(read_text(file))
     statement = draw_up(request)
     if json:

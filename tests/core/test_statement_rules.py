@@ -110,12 +110,16 @@ def test_a_statement_has_one_currency(fields: dict[str, object]) -> None:
 
 def test_a_statement_that_does_not_add_up_cannot_be_made() -> None:
     """Each sum is asserted where it is made, and so is each line's."""
-    drawn = draw_up(replace(REQUEST, coupons=[Coupon("c", AmountOff(Money(3, USD)))]))
+    vat = [ScopedRate(TaxRate("VAT", 20))]
+    drawn = draw_up(replace(REQUEST, coupons=[Coupon("c", AmountOff(Money(3, USD)))], rates=vat))
+    assert [line.kind for line in drawn.lines[-2:]] == [Kind.COUPON, Kind.TAX]
     for name in ("subtotal", "tax", "credits", "total"):
         with pytest.raises(AssertionError):
             replace(drawn, **{name: getattr(drawn, name) + Money(1, USD)})
     with pytest.raises(AssertionError):
         replace(drawn, lines=drawn.lines[:-1])
+    with pytest.raises(AssertionError):
+        replace(drawn, lines=[*drawn.lines[:-2], drawn.lines[-1]])
     with pytest.raises(AssertionError):
         replace(drawn.lines[0], amount=Money(1, USD))
     off = StatementLine(Kind.COUPON, "coupons[0]", None, "c", Decimal(1), Money(-3, USD), (Flat(Decimal(3)),))
