@@ -22,9 +22,10 @@ def rate(
 ) -> None:
     """Price a document of one period, and say what is due.
 
-    Its sections are currency, period, prices, fees and usage; what these refer to: meters, indexes, billed, final,
-    timezone, active, proration and seats; and, in the order in which they apply, grants of units, commitments,
-    coupons, grants of promotional money, tax, and grants of money that was paid for.
+    Prices and usage: currency, period, prices, fees, usage, meters, indexes.
+    What of the period: billed, final, timezone, active, proration, seats.
+    And then, in this order: grants (of units), commitments, coupons,
+    grants (of promotional money), tax, grants (of money that was paid for).
     """
     request = parse_rating(read_text(file))
     statement = draw_up(request)
