@@ -13,7 +13,7 @@ from billing_core.names import check_name, check_text, check_type, one_of
 from billing_core.periods import Interval
 from billing_core.prices import Capacity, Price, Terms
 from billing_core.prices.models import EventPrice
-from billing_core.prices.terms import check_suits
+from billing_core.prices.terms import ChargeWhen, check_suits
 from billing_core.proration import ProrationBasis
 
 BILLING_INTERVALS = (Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR)
@@ -68,17 +68,24 @@ class MeterPrice:
 
 @dataclass(frozen=True, slots=True)
 class Fee:
-    """A flat amount: for every interval, or once where `every` is None."""
+    """A flat amount: for every interval, or once where `every` is None.
+
+    Where a plan runs for a part of its period, a recurring fee is prorated with it unless it says otherwise.
+    """
 
     name: str
     amount: Decimal
     every: Interval | None
+    charge_when: ChargeWhen = ChargeWhen.ARREARS
+    prorated: bool = True
 
     def __post_init__(self) -> None:
         check_text("name", self.name)
         object.__setattr__(self, "amount", price_amount("amount", self.amount))
         if self.every is not None:
             check_type("every", self.every, Interval)
+        check_type("charge_when", self.charge_when, ChargeWhen)
+        check_type("prorated", self.prorated, bool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from billing_core.prices import Dynamic, Matrix
 from billing_core.prices.measured import Index, Measured, Usage, Use, in_order
 from billing_core.prices.models import EventPrice, waits_for_the_end
 from billing_core.prices.steps import Changed, Flat, Reason, Step, Units, exact_sum
-from billing_core.prices.terms import priced
+from billing_core.prices.terms import ChargeWhen, priced
 from billing_core.proration import ProrationBasis, prorate, share
 from billing_core.quantities import check_events, rounded_quantity
 
@@ -193,8 +193,8 @@ def rate(request: RatingRequest) -> Rating:
         used[usage.meter].append(usage)
     with localcontext(EXACT):
         lines = [_priced_line(price, request, used) for price in request.prices]
-        lines += [_line(None, fee.name, Decimal(1), request.currency, _fee_steps(fee, request)) for fee in request.fees]
-        lines += [_seats_line(seats, request) for seats in request.seats]
+        lines += [_fee_line(fee, request) for fee in request.fees if is_due(fee.charge_when, request)]
+        lines += [_seats_line(seats, request) for seats in request.seats if request.final]
     return Rating(tuple(lines), total((line.amount for line in lines), request.currency))
 
 
@@ -243,13 +243,19 @@ def _line(
     return Line(meter, description, quantity, amount, steps)
 
 
-def _fee_steps(fee: Fee, request: RatingRequest) -> tuple[Step, ...]:
+def is_due(charge_when: ChargeWhen, request: RatingRequest) -> bool:
+    """In advance falls into the first split of a period, before which nothing was billed; in arrears into the last."""
+    return not request.billed if charge_when is ChargeWhen.ADVANCE else request.final
+
+
+def _fee_line(fee: Fee, request: RatingRequest) -> Line:
     """Charge a fee, and take off what falls outside the part of the period in which the plan ran; once is once."""
-    if fee.every is None or request.active is None or request.proration is None:
-        return (Flat(fee.amount),)
-    part = share(request.period, request.active.start, request.active.end, request.proration, request.zone)
-    off = prorate(fee.amount, part) - Quotient(fee.amount)
-    return (Flat(fee.amount), Changed(Reason.PRORATION, off)) if off.dividend else (Flat(fee.amount),)
+    steps: tuple[Step, ...] = (Flat(fee.amount),)
+    if fee.every is not None and fee.prorated and request.active is not None and request.proration is not None:
+        part = share(request.period, request.active.start, request.active.end, request.proration, request.zone)
+        off = prorate(fee.amount, part) - Quotient(fee.amount)
+        steps += (Changed(Reason.PRORATION, off),) if off.dividend else ()
+    return _line(None, fee.name, Decimal(1), request.currency, steps)
 
 
 def _seats_line(seats: SeatFee, request: RatingRequest) -> Line:

@@ -8,7 +8,7 @@ from billing_core.invoice import Invoice, InvoiceRequest, build
 from billing_core.lines import InvoiceLine
 from billing_core.money import Currency, Money, allocate, total
 from billing_core.names import TEXT_CHARACTERS_MAX
-from billing_core.rating import Rating, RatingRequest, rate
+from billing_core.rating import Rating, RatingRequest, is_due, rate
 from billing_core.statement.committed import settled
 from billing_core.statement.lines import Kind, ScopedLine, StatementLine
 from billing_core.statement.request import StatementRequest
@@ -85,8 +85,9 @@ def draw_up(request: StatementRequest) -> Statement:
 
 
 def _rated_lines(rating: Rating, request: RatingRequest) -> Iterator[ScopedLine]:
-    parts = (("prices", request.prices), ("fees", request.fees), ("seats", request.seats))
-    sources = [f"{name}[{index}]" for name, things in parts for index in range(len(things))]
+    sources = [f"prices[{index}]" for index in range(len(request.prices))]
+    sources += [f"fees[{index}]" for index, fee in enumerate(request.fees) if is_due(fee.charge_when, request)]
+    sources += [f"seats[{index}]" for index in range(len(request.seats)) if request.final]
     for source, line in zip(sources, rating.lines, strict=True):
         stated = line.meter, line.description, line.quantity, line.amount, line.derivation
         meters = None if line.meter is None else frozenset([line.meter])

@@ -31,6 +31,11 @@ def write_statement(statement: Statement) -> dict[str, Written]:
     }
 
 
+def write_step(step: Step) -> dict[str, Written]:
+    """Give a step, what it goes by, and the exact amount that it adds."""
+    return _step(step) | {"amount": _exact(exact_sum((step,)))}
+
+
 def _line(line: StatementLine) -> dict[str, Written]:
     return {
         "meter": line.meter,
@@ -39,7 +44,7 @@ def _line(line: StatementLine) -> dict[str, Written]:
         "amount": line.amount.text(),
         "kind": line.kind.value,
         "source": line.source,
-        "derivation": [_step(step) | {"amount": _exact(exact_sum((step,)))} for step in line.derivation],
+        "derivation": [write_step(step) for step in line.derivation],
         "rounding": line.rounding.value,
     }
 

@@ -11,6 +11,7 @@ from typing import assert_never
 from billing_core.catalog import Catalog, Fee, MeterPrice, Plan
 from billing_core.entitlements import Entitlement, Feature, Limit, MeteredFeature, Overage, Setting, Switch
 from billing_core.money import plain_text
+from billing_core.prices.terms import ChargeWhen
 from billing_core.proration import ProrationBasis
 from gateway.catalog_file.meters import write_meter
 from gateway.catalog_file.models import write_model
@@ -52,6 +53,10 @@ def _plan(plan: Plan) -> _Json:
 
 def _fee(fee: Fee) -> _Json:
     when: dict[str, _Json] = {"every": fee.every.value} if fee.every else {"once": True}
+    if fee.charge_when is not ChargeWhen.ARREARS:
+        when["charge_when"] = fee.charge_when.value
+    if not fee.prorated:
+        when["prorated"] = False
     return {"name": fee.name, "amount": plain_text(fee.amount), **when}
 
 

@@ -248,7 +248,9 @@ def features_named(name: str, meters: list[str]) -> st.SearchStrategy[Feature]:
 def plans_named(draw: st.DrawFn, name: str, meters: list[str], features: dict[str, Feature]) -> Plan:
     """Make a plan that prices some of the meters and entitles to some of the features."""
     interval = draw(st.sampled_from(BILLING_INTERVALS))
-    fees = st.builds(Fee, texts, unit_prices, st.sampled_from([interval, None]))
+    fees = st.builds(
+        Fee, texts, unit_prices, st.sampled_from([interval, None]), st.sampled_from(ChargeWhen), st.booleans()
+    )
     return Plan(
         name,
         draw(texts),
