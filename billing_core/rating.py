@@ -96,7 +96,7 @@ def rate(request: RatingRequest) -> Rating:
                 quantity = sums.get(meter, ZERO)
                 charged = round_on_line(curve.charge(quantity))
                 lines.append(new_line(Line, (meter, price.description, quantity, charged, currency, price)))
-        lines += [_fee_line(fee, request) for fee in request.fees if _is_due(fee.charge_when, request)]
+        lines += [_fee_line(fee, request) for fee in request.fees if is_due(fee.charge_when, request)]
         lines += [_seats_line(seats, request) for seats in request.seats if request.final]
     return Rating(tuple(lines), currency)
 
@@ -158,7 +158,7 @@ def _rounded(steps: tuple[Step, ...], currency: Currency) -> tuple[Money, tuple[
     return amount, (*steps, Changed(Reason.ROUNDING, Quotient(rounding, exact.divisor))) if rounding else steps
 
 
-def _is_due(charge_when: ChargeWhen, request: RatingRequest) -> bool:
+def is_due(charge_when: ChargeWhen, request: RatingRequest) -> bool:
     """In advance falls into the first split of a period, before which nothing was billed; in arrears into the last."""
     return not request.billed if charge_when is ChargeWhen.ADVANCE else request.final
 

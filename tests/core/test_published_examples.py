@@ -11,7 +11,7 @@ CASES = Path(__file__).parent / "cases"
 FILES = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(CASES.glob("*.toml"))}
 NOT_TAKEN: list[dict[str, str]] = FILES["not_taken"]["not_taken"]
 
-KINDS = ("case", "document", "worked", "call", "measured")
+KINDS = ("case", "document", "call", "measured")
 PUBLISHED = 117
 SYSTEMS = 14
 DIFFERING_MAX = 11

@@ -99,6 +99,6 @@ def test_a_float_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A float in the JSON of a result fails, however small."""
     request = next(sold(seed).request for seed in range(40) if tried(range(seed, seed + 1)).rated)
     check(request, rate(request), 1)
-    monkeypatch.setattr(random_catalogs, "write_rating", lambda _: {"lines": [], "total": 0.5})
+    monkeypatch.setattr(random_catalogs, "write_step", lambda _: {"amount": 0.5})
     with pytest.raises(AssertionError, match=r"^0\.5 is a float"):
         check(request, rate(request), 1)
