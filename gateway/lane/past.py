@@ -22,7 +22,7 @@ class Past:
         if not stream_id & 1:
             raise ConnectionFault(PROTOCOL_ERROR, "a client's stream has an odd id")
         if stream_id != self.last_id + 2:
-            self._passed_over = range(self.last_id + 2, stream_id, 2)
+            self._passed_over = range((self.last_id + 1) | 1, stream_id, 2)
         self.last_id = stream_id
 
     def forsake(self, stream_id: int) -> None:
