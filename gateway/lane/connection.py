@@ -155,8 +155,8 @@ class Connection(Protocol):
         self._transport.close()
 
     def abort(self) -> None:
-        """Close now."""
-        self._over = True
+        """Close now, whatever has not left yet."""
+        self.connection_lost(None)
         self._transport.abort()
 
     def look(self, now_s: float) -> None:
