@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from gateway.lane import frames
 from gateway.lane.frames import ConnectionFault
-from gateway.lane.limits import CONNECTION_WINDOW, HEADER_LIST_BYTES_MAX
+from gateway.lane.limits import CONNECTION_WINDOW, HEADER_LIST_BYTES_MAX, PIECE_BYTES
 from gateway.lane.session import Session
 from gateway.telemetry import Event, log
 
@@ -58,19 +58,27 @@ class Connection(Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take every whole frame; one that is cut waits for the rest of it."""
-        if self._over:
-            return
-        outbox = self._session.outbox
-        outbox.hold()
+        if not self._over:
+            self._rest = self._rest + data if self._rest else data
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Take what is there piece by piece, as long as the peer takes the answers to the piece before."""
+        outbox, streams = self._session.outbox, self._session.streams
+        more = True
         try:
-            self._walk(self._rest + data if self._rest else data)
-            self._session.streams.turn()
+            while more and not self._over and not outbox.paused:
+                outbox.hold()
+                more = self._walk(self._rest)
+                if more:
+                    outbox.flush()
+            streams.turn()
+            outbox.flush()
         except ConnectionFault as fault:
             self._end(fault.code, str(fault))
         except Exception as error:  # noqa: BLE001 - a bug costs this connection, no other
             log.error(Event.UNEXPECTED, exc_info=error)
             self._end(frames.INTERNAL_ERROR, "internal error")
-        outbox.flush()
 
     def pause_writing(self) -> None:
         """Take nothing more from a peer that takes nothing from us."""
@@ -83,6 +91,7 @@ class Connection(Protocol):
         self._session.outbox.paused = False
         self._since_s = self._lane.loop.time()
         self._session.outbox.flush()
+        self._go_on()
         if not self._over and not self._session.outbox.paused:
             self._transport.resume_reading()
 
@@ -94,12 +103,14 @@ class Connection(Protocol):
 
     # frames
 
-    def _walk(self, buffer: bytes) -> None:
+    def _walk(self, buffer: bytes) -> bool:
+        """Take the frames of one piece; returns whether there may be more of them."""
         at, end = 0, len(buffer)
         if not self._greeted:
             at = self._greet(buffer)
         session = self._session
-        while end - at >= frames.HEAD_BYTES and self._greeted and not self._over:
+        last = min(end - frames.HEAD_BYTES, at + PIECE_BYTES)
+        while at <= last and self._greeted and not self._over:
             word, flags, stream_id = frames.head.unpack_from(buffer, at)
             start = at + frames.HEAD_BYTES
             stop = start + (word >> 8)
@@ -113,6 +124,7 @@ class Connection(Protocol):
             taker = takers[kind] if kind < len(takers) else takers[-1]
             taker(session, flags, stream_id & frames.STREAM_ID_MAX, buffer[start:stop])
         self._rest = buffer[at:]
+        return at > last and at < end
 
     def _greet(self, buffer: bytes) -> int:
         """Take the preface; returns where the first frame begins."""

@@ -24,6 +24,9 @@ KNOWN_BLOCKS_MAX: Final = 256
 KNOWN_BLOCK_BYTES_MAX: Final = 1024
 """Blocks remembered for a connection: at most 256 KiB of what its peer chooses to send."""
 
+PIECE_BYTES: Final = 32_768
+"""How much is taken in before answers are let out: some six hundred calls, more than arrive in one turn."""
+
 FORSAKEN_MAX: Final = 1000
 """Streams that we ended before their peer did, and whose last frames may still be on their way."""
 
