@@ -124,7 +124,7 @@ class Connection(Protocol):
             taker = takers[kind] if kind < len(takers) else takers[-1]
             taker(session, flags, stream_id & frames.STREAM_ID_MAX, buffer[start:stop])
         self._rest = buffer[at:]
-        return at > last and at < end
+        return at > last and end - at >= frames.HEAD_BYTES
 
     def _greet(self, buffer: bytes) -> int:
         """Take the preface; returns where the first frame begins."""

@@ -39,8 +39,7 @@ def decision_bytes(decision: Decision) -> bytes:
     """Write a CheckEntitlementResponse, field by field in the order of their numbers, as protobuf does."""
     written = b"\x08\x01\x10" if decision.allowed else b"\x10"
     written += _ONE_BYTE[decision.reason]
-    if decision.used is not None:
-        written += _counted(decision)
+    written += _counted(decision)
     if decision.value:
         written += _text(b"\x42", decision.value)
     if decision.overage is not None:
@@ -49,7 +48,8 @@ def decision_bytes(decision: Decision) -> bytes:
         written += b"\x50\x01"
     if decision.replayed:
         written += b"\x58\x01"
-    written += _text(b"\x62", decision.decision_id)
+    if decision.decision_id:
+        written += _text(b"\x62", decision.decision_id)
     if decision.plan:
         written += _text(b"\x6a", decision.plan)
     for plan in decision.upgrade_plans:
@@ -58,7 +58,7 @@ def decision_bytes(decision: Decision) -> bytes:
 
 
 def _counted(decision: Decision) -> bytes:
-    """Write what only a decision has that asked a counter; each number may still be missing."""
+    """Write the numbers that not every decision has; 0 is a number, and None is none."""
     written = b""
     for tag, number in (
         (b"\x18", decision.limit),
