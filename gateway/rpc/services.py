@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from billing_core.periods import milliseconds_of
 from gateway.catalog_file import parse_catalog, write_catalog
+from gateway.claims import claim_of, claims_of
 from gateway.counters.keys import bucket_of
 from gateway.decision import identifier_violations
 from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError, TollkeeperError
@@ -50,13 +51,13 @@ class Entitlements:
         self, request: entitlement_pb2.CheckEntitlementRequest, deadline_s: float
     ) -> entitlement_pb2.CheckEntitlementResponse:
         """Decide one claim."""
-        return convert.response_of(await self._decided(convert.claim_of(request), deadline_s))
+        return convert.response_of(await self._decided(claim_of(request), deadline_s))
 
     async def batch_check(
         self, request: entitlement_pb2.BatchCheckEntitlementsRequest, deadline_s: float
     ) -> entitlement_pb2.BatchCheckEntitlementsResponse:
         """Decide every claim for itself; all of them leave for Redis in one write."""
-        claims = convert.claims_of(request)
+        claims = claims_of(request)
         asked = (self._decided(claim, deadline_s) for claim in claims)
         response = entitlement_pb2.BatchCheckEntitlementsResponse()
         for place, answer in enumerate(await asyncio.gather(*asked, return_exceptions=True)):
