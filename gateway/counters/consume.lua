@@ -74,20 +74,26 @@ for at = 3, #ARGV, WORDS do
 
   -- read
   local before = left and left[KEYS[place]]
-  if left and not before then
-    before = {}
-    left[KEYS[place]] = before
-  end
-  local use = before and before[counter]
+  local use, newest
+  if before then use, newest = before[counter], before['.v'] end
   if not use then
-    use = redis.call('HMGET', KEYS[place], counter, counter .. '.w', '.v')
+    if before then
+      use = redis.call('HMGET', KEYS[place], counter, counter .. '.w')
+    else
+      use = redis.call('HMGET', KEYS[place], counter, counter .. '.w', '.v')
+      newest = use[3] and whole('the version', use[3], 1)
+    end
     if use[1] then
       use[1] = whole('the counter', use[1], 0, true) -- as HINCRBY takes it
       use[2] = whole('the window', use[2], 0)
     end
-    if use[3] then use[3] = whole('the version', use[3], 1) end
+    if before then
+      before[counter] = use
+    elseif left then
+      before = { [counter] = use, ['.v'] = newest }
+      left[KEYS[place]] = before
+    end
   end
-  local newest = before and before['.v'] or use[3]
   local known = event_id and number > 0 and (left and left[KEYS[known_at]] or redis.call('GET', KEYS[known_at]))
 
   -- decide
@@ -125,7 +131,7 @@ for at = 3, #ARGV, WORDS do
     end
     if before then
       use[1], use[2] = used, began
-      before[counter], before['.v'] = use, version
+      before['.v'] = version
     end
   end
   answer = struct.pack('>I8c1I8I8', now, answer, used, began)
