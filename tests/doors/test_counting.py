@@ -213,3 +213,22 @@ async def test_a_lost_reply_is_looked_up_only_for_who_waits(
         assert len(events) == proxy.lost * 3 == 3
         journaled = [(event[0], event[2]) for event in gateway.journal.written]
         assert journaled == ([] if gone else [(fields["id"], int(fields["at"])) for _, fields in events])
+
+
+async def test_an_answer_that_does_not_come_is_unknown_by_the_deadline(
+    short_folder: Path, redis_url: str, redis_client: redis.asyncio.Redis
+) -> None:
+    """Whoever waits is told in time, long before the connection is given up; what is counted then is not journaled."""
+    async with redis_proxy(redis_url, short_folder) as (proxy, proxied), gateway_on(proxied, redis_client) as gateway:
+        time = asyncio.get_running_loop().time
+        proxy.hold_request = b"EVALSHA"
+        begun_s = time()
+        asks = await gateway.consume(ORDER, ORDER, wait_s=0.1)
+        assert 0.09 < time() - begun_s < 0.4
+        proxy.release.set()
+        async with asyncio.timeout(5):
+            while await redis_client.xlen(USAGE) != 2:
+                await asyncio.sleep(0.005)
+        await gateway.consume(RATE)
+        assert kinds(asks) == [UNAVAILABLE] * 2
+        assert gateway.journal.written == []
