@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from gateway.counters import consume, keys
+from gateway.counters.consume import Footing
 from gateway.counters.line import Line, ServerIdentity, identify
 from gateway.errors import StoreCorruptError, StoreUnavailableError
 
@@ -20,11 +21,11 @@ READ_S_MAX: Final = 1.0
 
 
 class Standing:
-    """What the scripts must be told: the gateway's name, and each bucket's line while it may be believed."""
+    """What the scripts must be told: each bucket's line, while it may be believed, and the gateway's name."""
 
     def __init__(self, gateway: str) -> None:
         self.gateway = gateway
-        self.lines: list[str | None] = [None] * keys.BUCKETS
+        self.footings: list[Footing | None] = [None] * keys.BUCKETS
         self._registered: set[int] = set()
         self._previous: tuple[ServerIdentity, int] | None = None
         self._clock_ahead_ms = 0
@@ -81,7 +82,7 @@ class Standing:
         assert isinstance(at, list)
         self.tell_time(int(at[0]) * 1000 + int(at[1]) // 1000)
         self._registered |= missing
-        self.lines = lines
+        self.footings = [None if line is None else Footing.of(line, self.gateway) for line in lines]
 
 
 def draw_gateway() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from billing_core.periods import milliseconds_of
@@ -12,7 +13,7 @@ from gateway.catalog_file import parse_catalog, write_catalog
 from gateway.claims import claim_of, claims_of
 from gateway.counters.keys import bucket_of
 from gateway.decision import identifier_violations
-from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError, TollkeeperError
+from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError
 from gateway.invoicing import period_usage, preview, unbillable
 from gateway.records import catalogs, customers
 from gateway.rpc import convert
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from gateway.checker import Checker
-    from gateway.decision import Claim, Decision
+    from gateway.checker import Checker, Told
     from gateway.publisher import Publisher
     from gateway.records.database import Database
 
 
 Request = TypeVar("Request", bound="Message")
+Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,38 +52,43 @@ class Entitlements:
         self, request: entitlement_pb2.CheckEntitlementRequest, deadline_s: float
     ) -> entitlement_pb2.CheckEntitlementResponse:
         """Decide one claim."""
-        return convert.response_of(await self._decided(claim_of(request), deadline_s))
+        future: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        check = self._checker.submit(self._checker.prepare(claim_of(request)), partial(_settle, future), deadline_s)
+        try:
+            told = await future
+        finally:
+            if check is not None:
+                check.wanted = False
+        if isinstance(told, IdempotencyKeyReusedError):
+            raise told
+        return convert.response_of(told)
 
     async def batch_check(
         self, request: entitlement_pb2.BatchCheckEntitlementsRequest, deadline_s: float
     ) -> entitlement_pb2.BatchCheckEntitlementsResponse:
-        """Decide every claim for itself; all of them leave for Redis in one write."""
-        claims = claims_of(request)
-        asked = (self._decided(claim, deadline_s) for claim in claims)
+        """Decide every claim for itself; those of a bucket are one question to Redis, and all leave in one write."""
+        prepared = [self._checker.prepare(claim) for claim in claims_of(request)]
+        future: asyncio.Future[list[Told]] = asyncio.get_running_loop().create_future()
+        checks = self._checker.submit_batch(prepared, partial(_settle, future), deadline_s)
+        try:
+            told = await future
+        finally:
+            for check in checks:
+                check.wanted = False
         response = entitlement_pb2.BatchCheckEntitlementsResponse()
-        for place, answer in enumerate(await asyncio.gather(*asked, return_exceptions=True)):
-            if isinstance(answer, TollkeeperError):
+        for place, one in enumerate(told):
+            if isinstance(one, IdempotencyKeyReusedError):
                 response.decisions.add()
-                response.failed_requests[place].CopyFrom(status_of(answer)[1])
-            elif isinstance(answer, BaseException):
-                raise answer
+                response.failed_requests[place].CopyFrom(status_of(one)[1])
             else:
-                response.decisions.append(convert.response_of(answer))
+                response.decisions.append(convert.response_of(one))
         return response
 
-    def _decided(self, claim: Claim, deadline_s: float) -> asyncio.Future[Decision]:
-        future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
 
-        def reply(answer: Decision | IdempotencyKeyReusedError) -> None:
-            if future.done():  # the caller has gone; what was counted stays counted
-                return
-            if isinstance(answer, IdempotencyKeyReusedError):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
-
-        self._checker.submit(claim, reply, deadline_s)
-        return future
+def _settle(future: asyncio.Future[Answered], told: Answered) -> None:
+    """Wake whoever waits; a caller who has gone is told nothing, and what was counted stays counted."""
+    if not future.done():
+        future.set_result(told)
 
 
 class Plane:
