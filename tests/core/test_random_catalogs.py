@@ -42,6 +42,14 @@ def test_a_share_of_the_runs_is_rated_or_refused() -> None:
     assert len(tally.refusals) >= RULES_MIN
 
 
+def test_amounts_of_more_digits_than_usual_add_up() -> None:
+    """Seeds whose totals have 29 digits and more: the sums are exact, and so is what checks them."""
+    seeds = (14414, 195142, 417538, 602350)
+    for seed in seeds:
+        assert tried(range(seed, seed + 1)).rated == 1
+        assert len(rate(sold(seed).request).total.amount.as_tuple().digits) > 28
+
+
 def test_a_seed_is_one_request() -> None:
     """Whoever repeats a run gets the same catalog and the same usage."""
     first, second, *_ = (seed for seed in range(40) if tried(range(seed, seed + 1)).rated)
