@@ -1,7 +1,9 @@
 """A share of the million: catalogs and usage at random are rated, or refused by a rule; and what is wrong is seen."""
 
+import json
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -17,9 +19,11 @@ from tests.core.random_catalogs import check, tried
 from tests.core.random_requests import sold
 
 SHARE = 4000
+RUNS_MIN = 50_000
 REFUSED_SHARE_MIN, REFUSED_SHARE_MAX = 0.1, 0.4
 RULES_MIN = 80
 
+REPORT = json.loads((Path(__file__).parent / "random_catalogs_report.json").read_text(encoding="utf-8"))
 EVERYTHING = {
     *(f"model {price.model}" for price in get_args(Price)),
     *(f"aggregation {aggregation.name}" for aggregation in get_args(Aggregation)),
@@ -40,6 +44,23 @@ def test_a_share_of_the_runs_is_rated_or_refused() -> None:
     assert tally.rated + tally.refusals.total() == SHARE
     assert REFUSED_SHARE_MIN < tally.refusals.total() / SHARE < REFUSED_SHARE_MAX
     assert len(tally.refusals) >= RULES_MIN
+
+
+def test_the_whole_run_was_made() -> None:
+    """The report, as the run wrote it, adds up: everything was in it, and nothing failed."""
+    assert REPORT["runs"] >= RUNS_MIN
+    assert REPORT["rated"] + REPORT["refused"] == REPORT["runs"]
+    assert REPORT["failures"] == []
+    assert set(REPORT["holding"]) >= EVERYTHING
+    assert sum(REPORT["refusals"].values()) == REPORT["refused"]
+
+
+def test_amounts_of_more_digits_than_usual_add_up() -> None:
+    """Seeds whose totals have 29 digits and more: the sums are exact, and so is what checks them."""
+    seeds = (14414, 195142, 417538, 602350)
+    for seed in seeds:
+        assert tried(range(seed, seed + 1)).rated == 1
+        assert len(rate(sold(seed).request).total.amount.as_tuple().digits) > 28
 
 
 def test_a_seed_is_one_request() -> None:
