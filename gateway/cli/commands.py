@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from billing_core.errors import BillingError
-from gateway.cli import ask, demo, desk, doctor, plane, stores
+from gateway.cli import ask, demo, desk, doctor, keys, plane, stores
 from gateway.cli.show import complain, out
 from gateway.errors import InvalidRequestError, PreconditionError, TollkeeperError
 from gateway.settings import SettingsError
@@ -44,6 +44,10 @@ customer = typer.Typer(help="Whom it is sold to.", no_args_is_help=True)
 customer.command("create")(plane.customer_create)
 subscription = typer.Typer(help="Which plan a customer is on.", no_args_is_help=True)
 subscription.command("create")(plane.subscription_create)
+key = typer.Typer(help="Who may call: API keys and client certificates.", no_args_is_help=True)
+key.command("create")(keys.key_create)
+key.command("list")(keys.key_list)
+key.command("revoke")(keys.key_revoke)
 
 TRY, SELL, RUN = "Try", "Sell", "Run"
 app.command("demo", rich_help_panel=TRY)(demo.demo)
@@ -55,6 +59,7 @@ app.command("rate", rich_help_panel=TRY)(desk.rate)
 app.add_typer(catalog, name="catalog", rich_help_panel=SELL)
 app.add_typer(customer, name="customer", rich_help_panel=SELL)
 app.add_typer(subscription, name="subscription", rich_help_panel=SELL)
+app.add_typer(key, name="key", rich_help_panel=RUN)
 app.command("office", rich_help_panel=RUN)(stores.office)
 app.command("migrate", rich_help_panel=RUN)(stores.migrate)
 app.command("doctor", rich_help_panel=RUN)(doctor.doctor)

@@ -18,10 +18,12 @@ from gateway.errors import (
     InvalidRequestError,
     MalformedMessageError,
     NotFoundError,
+    PermissionDeniedError,
     PreconditionError,
     StoreCorruptError,
     StoreUnavailableError,
     TollkeeperError,
+    UnauthenticatedError,
 )
 from gateway.telemetry import Event, log
 
@@ -39,6 +41,8 @@ CODES: Final[dict[type[TollkeeperError], grpc.StatusCode]] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     MalformedMessageError: grpc.StatusCode.INVALID_ARGUMENT,
     IdempotencyKeyReusedError: grpc.StatusCode.INVALID_ARGUMENT,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
     AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
     PreconditionError: grpc.StatusCode.FAILED_PRECONDITION,
