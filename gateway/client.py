@@ -74,8 +74,10 @@ class Gateway:
         self._timeout_s = timeout_s
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
         if tls is None:
+            self._way_out = "start one with: tollkeeper dev"
             self._channel = aio.insecure_channel(target)
         else:
+            self._way_out = "is it there, and does each side trust the other's certificate?"
             shown = ssl_channel_credentials(tls.server_ca, tls.key, tls.certificate)
             self._channel = aio.secure_channel(target, shown)
 
@@ -151,7 +153,7 @@ class Gateway:
         except aio.AioRpcError as error:
             message, cause = _told(error)
             if not cause and error.code() is StatusCode.UNAVAILABLE:
-                message = f"no gateway answers at {self._target}; start one with: tollkeeper dev"
+                message = f"no gateway answers at {self._target}; {self._way_out}"
             raise GatewayError(error.code(), message, cause) from error
 
 

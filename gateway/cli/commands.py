@@ -10,10 +10,18 @@ import typer
 from billing_core.errors import BillingError
 from gateway.cli import ask, demo, desk, doctor, keys, plane, stores
 from gateway.cli.show import complain, out
-from gateway.errors import InvalidRequestError, PreconditionError, TollkeeperError
+from gateway.errors import (
+    AlreadyExistsError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+    TollkeeperError,
+)
 from gateway.settings import SettingsError
 
 MISUSE, FAULT = 2, 1
+MISTAKES = (AlreadyExistsError, InvalidRequestError, NotFoundError, PreconditionError)
+"""Asking differently would help."""
 
 
 def version(show: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
@@ -69,7 +77,7 @@ def main() -> None:
     """Run the command line; exits with 0, 1, 2 or 3."""
     try:
         app()
-    except (SettingsError, BillingError, InvalidRequestError, PreconditionError) as error:
+    except (SettingsError, BillingError, *MISTAKES) as error:
         complain(str(error))
         sys.exit(MISUSE)
     except UnicodeEncodeError:  # the shell hands over bytes that are no text; no message takes them

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from rich.markup import escape
 
 from gateway.cli.options import STATE, Json, State
 from gateway.cli.reach import running_dev, settings
@@ -30,6 +31,7 @@ Result = TypeVar("Result")
 
 CUSTOMERS_MAX = 100
 NAME_CHARACTERS_MAX = 64
+NUMBER_MAX = 2**63 - 1
 CERTIFICATE_NAME_CHARACTERS_MAX = 255
 
 
@@ -72,7 +74,9 @@ def key_create(
         say(f"key {number} for role {role}; it is not kept and will not be shown again:")
         out.print(key, markup=False, soft_wrap=True)
     else:
-        out.print(f"[bold green]created[/] {number}: certificates with {san} have role {role}", soft_wrap=True)
+        out.print(
+            f"[bold green]created[/] {number}: certificates with {escape(san or '')} have role {role}", soft_wrap=True
+        )
 
 
 def key_list(state: State = STATE, json: Json = False) -> None:
@@ -88,7 +92,9 @@ def key_list(state: State = STATE, json: Json = False) -> None:
 
 
 def key_revoke(
-    number: Annotated[int, typer.Argument(metavar="ID", help="As `key list` shows it.", show_default=False)],
+    number: Annotated[
+        int, typer.Argument(metavar="ID", help="As `key list` shows it.", show_default=False, min=1, max=NUMBER_MAX)
+    ],
     state: State = STATE,
     json: Json = False,
 ) -> None:
