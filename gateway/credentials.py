@@ -170,6 +170,7 @@ class Credentials:
     def __init__(self) -> None:
         self.generation = 0
         """Rises whenever what a credential resolves to may have changed: an answer is good under its generation."""
+        self._document: bytes | None = None
         self._version: int | None = None
         self._by_digest: dict[str, Caller] = {}
         self._by_name: dict[str, Caller] = {}
@@ -201,6 +202,8 @@ class Credentials:
 
         So what is revoked stays so, whatever Redis goes back to. Raises StoreCorruptError when it is none of ours.
         """
+        if document == self._document:
+            return True
         try:
             found = _document.decode(document)
         except msgspec.DecodeError as error:
@@ -210,13 +213,14 @@ class Credentials:
         known = [(one, caller) for one in found.credentials if (caller := _caller(one)) is not None]
         self._by_digest = {one.digest: caller for one, caller in known if one.digest is not None}
         self._by_name = {one.certificate_name: caller for one, caller in known if one.certificate_name is not None}
-        self._version = found.version
+        self._document, self._version = document, found.version
         self.generation += 1
         return True
 
     def forget(self) -> None:
         """Know nothing any more: what is held is too old to be believed."""
-        self._version, self._by_digest, self._by_name = None, {}, {}
+        self._document = self._version = None
+        self._by_digest, self._by_name = {}, {}
         self.generation += 1
 
     def _of_key(self, authorization: str) -> Caller:

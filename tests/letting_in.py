@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+CHECK = "gateway.v1.EntitlementService/CheckEntitlement"
 KEYS_ARE_ASKED = Settings(auth=(Proof.KEYS,))
 
 
@@ -76,7 +78,7 @@ def requests(customer: str) -> dict[str, Message]:
     """Write a request of each method that names a customer where it can; none of them changes much."""
     claim = CheckEntitlementRequest(customer=customer, feature="input_tokens", peek=True)
     return {
-        "gateway.v1.EntitlementService/CheckEntitlement": claim,
+        CHECK: claim,
         "gateway.v1.EntitlementService/BatchCheckEntitlements": BatchCheckEntitlementsRequest(claims=[claim]),
         "gateway.v1.UsageService/QueryUsage": QueryUsageRequest(parent=f"customers/{customer}"),
         "gateway.v1.InvoiceService/PreviewInvoice": PreviewInvoiceRequest(parent=f"customers/{customer}"),
@@ -110,3 +112,12 @@ async def outcome(
     assert [one.Unpack(info) for one in status.details].count(True) == 1
     assert (status.message, info.domain) == (refused.details(), "tollkeeper")
     return refused.code(), info.reason
+
+
+async def until_known(channel: aio.Channel, held: Held) -> None:
+    """Wait until a gateway knows a key, whatever it may do with it."""
+    async with asyncio.timeout(5):
+        while (await outcome(channel, CHECK, requests("nobody")[CHECK], held.metadata))[
+            0
+        ] is StatusCode.UNAUTHENTICATED:
+            await asyncio.sleep(0.005)

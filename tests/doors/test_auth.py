@@ -19,7 +19,7 @@ from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof, Settings
 from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsRequest, CheckEntitlementRequest
 from tests.conftest import SAMPLE, running_office
-from tests.letting_in import KEYS_ARE_ASKED, Held, ask, make_key, outcome, requests, revoke
+from tests.letting_in import KEYS_ARE_ASKED, Held, ask, make_key, outcome, requests, revoke, until_known
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -94,12 +94,10 @@ async def test_nobody_gets_in_without_a_key(
     asking: Running, channel: aio.Channel, redis_client: redis.asyncio.Redis, postgres: asyncpg.Connection
 ) -> None:
     """At each method: nothing sent, half a key, a wrong one, a revoked one, two at once. No store is asked anything."""
-    good, revoked = await make_key(asking.postgres_url, Role.ADMIN), await make_key(asking.postgres_url, Role.ADMIN)
+    revoked = await make_key(asking.postgres_url, Role.ADMIN)
     await revoke(asking.postgres_url, revoked.number)
-    while await outcome(channel, CHECK, requests("acme")[CHECK], revoked.metadata) == (OK, ""):
-        pass
-    while await outcome(channel, CHECK, requests("acme")[CHECK], good.metadata) != (OK, ""):
-        pass
+    good = await make_key(asking.postgres_url, Role.ADMIN)  # who knows the later one has heard of what came before
+    await until_known(channel, good)
     async with unseen(redis_client, postgres):
         for method, request in requests("acme").items():
             for metadata in [*bad_metadata(good), revoked.metadata]:
@@ -120,8 +118,7 @@ async def test_a_role_opens_its_methods_and_no_others(asking: Running, channel: 
     assert set(asked) == set(NEEDED)
     for role in Role:
         held = await make_key(asking.postgres_url, role)
-        while (await outcome(channel, CHECK, asked[CHECK], held.metadata))[0] is UNKNOWN:
-            pass
+        await until_known(channel, held)
         for method, request in asked.items():
             code, reason = await outcome(channel, method, request, held.metadata)
             opened = role in {NEEDED[method], Role.ADMIN}
@@ -141,8 +138,7 @@ async def test_a_key_for_some_customers_names_no_other(
 ) -> None:
     """At each method and in each place of a batch; what concerns all customers is closed to it."""
     held = await make_key(asking.postgres_url, Role.ADMIN, customers=["acme", "newcomer"])
-    while await outcome(channel, CHECK, requests("acme")[CHECK], held.metadata) != (OK, ""):
-        pass
+    await until_known(channel, held)
     async with unseen(redis_client, postgres):
         for customer in ("umbrella", "acme2", "ACME", "nobody"):
             for method, request in requests(customer).items():
@@ -166,8 +162,7 @@ async def test_a_test_key_sees_nothing_live(
 ) -> None:
     """Whatever it asks, it is told that test mode is not served yet; no store is asked for it."""
     held = await make_key(asking.postgres_url, role, mode=Mode.TEST)
-    while (await outcome(channel, CHECK, requests("acme")[CHECK], held.metadata))[0] is UNKNOWN:
-        pass
+    await until_known(channel, held)
     async with unseen(redis_client, postgres):
         for method, request in requests("acme").items():
             told = await outcome(channel, method, request, held.metadata)
@@ -178,7 +173,7 @@ async def test_health_needs_no_key_and_reflection_is_not_there(asking: Running, 
     """A probe has no key; what is offered is told only where nobody is asked anything."""
     assert await asking.client.serving()
     stub = health_pb2_grpc.HealthStub(channel)
-    assert len((await stub.List(health_pb2.HealthListRequest())).statuses) == 8
+    assert set((await stub.List(health_pb2.HealthListRequest())).statuses) > {"", "gateway.v1.EntitlementService"}
     reflecting = reflection_pb2_grpc.ServerReflectionStub(channel)
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
     with pytest.raises(aio.AioRpcError) as refused:
@@ -220,8 +215,7 @@ async def test_no_store_ever_holds_a_key(
     """Neither Redis nor Postgres has more of it than its prefix and its digest."""
     held = await make_key(asking.postgres_url, customers=["acme"])
     async with aio.insecure_channel(asking.target) as channel:
-        while await outcome(channel, CHECK, requests("acme")[CHECK], held.metadata) != (OK, ""):
-            pass
+        await until_known(channel, held)
     kept = repr(await postgres.fetch("TABLE credentials")) + await redis_client.get("tollkeeper:credentials")
     assert held.key[:12] in kept
     assert held.key[12:] not in kept

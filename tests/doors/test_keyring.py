@@ -92,8 +92,9 @@ async def test_without_redis_they_are_believed_for_their_time(
         proxy.away = True
         proxy.cut_all()
         away_s, generation = loop.time(), credentials.generation
-        while who(credentials):
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(5):
+            while who(credentials):
+                await asyncio.sleep(0.005)
         assert USABLE_S - 2 * FRESH_S < loop.time() - away_s < USABLE_S + 3 * FRESH_S
         assert credentials.generation > generation
         proxy.away = False
@@ -124,8 +125,9 @@ async def test_what_cannot_be_read_changes_nothing_and_is_said(
     async with keyring_on(redis_url) as credentials:
         with capture_logs() as logs:
             await redis_client.set(keys.CREDENTIALS, "garbage")
-            while not logs:
-                await asyncio.sleep(0.005)
+            async with asyncio.timeout(5):
+                while not logs:
+                    await asyncio.sleep(0.005)
         assert (logs[0]["event"], logs[0]["key"]) == ("document.refused", keys.CREDENTIALS)
         assert who(credentials)
         await redis_client.set(keys.CREDENTIALS, published(2))

@@ -15,7 +15,7 @@ from gateway.counters import keys
 from gateway.credentials import Role
 from tests.conftest import running_office
 from tests.faults.store_proxy import redis_proxy
-from tests.letting_in import KEYS_ARE_ASKED, let_in, make_key, outcome, requests, revoke
+from tests.letting_in import CHECK, KEYS_ARE_ASKED, let_in, make_key, outcome, requests, revoke
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from tests.letting_in import Held
 
-CHECK = "gateway.v1.EntitlementService/CheckEntitlement"
 GATEWAYS = 4
 SECOND_S = 1.0
 
