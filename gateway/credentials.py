@@ -87,9 +87,8 @@ ANYBODY: Final = Caller("anybody", Role.ADMIN)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """How a connection came: over unix or tcp, what is asked of it there, and the names in its verified certificate."""
+    """How a connection came: what is asked where it came in, and the names in its verified certificate."""
 
-    transport: str
     proofs: frozenset[Proof]
     names: tuple[str, ...] = ()
 

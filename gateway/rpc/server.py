@@ -148,11 +148,10 @@ def _authorization(context: aio.ServicerContext[bytes, bytes]) -> str | None:
 
 
 def _peer(context: aio.ServicerContext[bytes, bytes], proofs: frozenset[Proof]) -> Peer:
-    transport = "unix" if context.peer().startswith("unix:") else "tcp"
     if Proof.MTLS not in proofs:
-        return Peer(transport, proofs)
+        return Peer(proofs)
     names = context.auth_context().get("x509_subject_alternative_name", ())
-    return Peer(transport, proofs, tuple(name.decode("latin-1") for name in names))
+    return Peer(proofs, tuple(name.decode("latin-1") for name in names))
 
 
 class _Health(health.HealthServicer):  # type: ignore[misc] # it has no types

@@ -12,8 +12,8 @@ WORKLOAD = "spiffe://example.org/api"
 
 
 def peer(*proofs: Proof, names: tuple[str, ...] = ()) -> Peer:
-    """Come over TCP to where these proofs are taken."""
-    return Peer("tcp", frozenset(proofs), names)
+    """Come in where these proofs are taken."""
+    return Peer(frozenset(proofs), names)
 
 
 KEYS = peer(Proof.KEYS)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import redis.asyncio
 
 KEY = new_key(Mode.LIVE)
-PEER = Peer("unix", frozenset((Proof.KEYS,)))
+PEER = Peer(frozenset((Proof.KEYS,)))
 FRESH_S, USABLE_S = 0.05, 0.4
 
 
