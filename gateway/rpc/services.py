@@ -21,7 +21,7 @@ from gateway.rpc.status import status_of
 from gateway.v1 import catalog_pb2, customer_pb2, entitlement_pb2, invoice_pb2, subscription_pb2, usage_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from google.protobuf.message import Message
 
@@ -36,9 +36,10 @@ Answered = TypeVar("Answered")
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[Request]):
-    """The request's type, and what answers it by a deadline on the loop's clock."""
+    """The request's type, the customers it names (None: all), and what answers it by a deadline on the loop's clock."""
 
     request_type: type[Request]
+    customers: Callable[[Request], Iterable[str | None]]
     answer: Callable[[Request, float], Awaitable[Message]]
 
 
@@ -149,22 +150,36 @@ def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Met
     """List each service's methods: the only table of what this door answers."""
     return {
         "gateway.v1.EntitlementService": {
-            "CheckEntitlement": Method(entitlement_pb2.CheckEntitlementRequest, entitlements.check),
-            "BatchCheckEntitlements": Method(entitlement_pb2.BatchCheckEntitlementsRequest, entitlements.batch_check),
+            "CheckEntitlement": Method(
+                entitlement_pb2.CheckEntitlementRequest, lambda asked: (asked.customer,), entitlements.check
+            ),
+            "BatchCheckEntitlements": Method(
+                entitlement_pb2.BatchCheckEntitlementsRequest,
+                lambda asked: (claim.customer for claim in asked.claims),
+                entitlements.batch_check,
+            ),
         },
         "gateway.v1.CatalogService": {
-            "ApplyCatalog": Method(catalog_pb2.ApplyCatalogRequest, plane.apply_catalog),
+            "ApplyCatalog": Method(catalog_pb2.ApplyCatalogRequest, lambda _: (None,), plane.apply_catalog),
         },
         "gateway.v1.CustomerService": {
-            "CreateCustomer": Method(customer_pb2.CreateCustomerRequest, plane.create_customer),
+            "CreateCustomer": Method(
+                customer_pb2.CreateCustomerRequest, lambda asked: (asked.customer_id,), plane.create_customer
+            ),
         },
         "gateway.v1.SubscriptionService": {
-            "CreateSubscription": Method(subscription_pb2.CreateSubscriptionRequest, plane.create_subscription),
+            "CreateSubscription": Method(
+                subscription_pb2.CreateSubscriptionRequest, _customer_of_parent, plane.create_subscription
+            ),
         },
         "gateway.v1.UsageService": {
-            "QueryUsage": Method(usage_pb2.QueryUsageRequest, plane.query_usage),
+            "QueryUsage": Method(usage_pb2.QueryUsageRequest, _customer_of_parent, plane.query_usage),
         },
         "gateway.v1.InvoiceService": {
-            "PreviewInvoice": Method(invoice_pb2.PreviewInvoiceRequest, plane.preview_invoice),
+            "PreviewInvoice": Method(invoice_pb2.PreviewInvoiceRequest, _customer_of_parent, plane.preview_invoice),
         },
     }
+
+
+def _customer_of_parent(asked: Any) -> tuple[str]:
+    return (convert.identifier_of("parent", "customers", asked.parent),)
