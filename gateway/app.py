@@ -16,9 +16,11 @@ from gateway.counters import keys
 from gateway.counters.connection import Address
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
+from gateway.counters.standing import draw_gateway
 from gateway.entitlements import Entitlements
 from gateway.errors import PreconditionError
 from gateway.flusher import Flusher
+from gateway.journal import open_in
 from gateway.keeper import Keeper
 from gateway.publisher import Publisher
 from gateway.records.database import Database
@@ -28,6 +30,7 @@ from gateway.rpc.server import RpcDoor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
+    from pathlib import Path
 
     from gateway.settings import Settings
 
@@ -60,10 +63,13 @@ def run(main: Coroutine[None, None, Result], *, quiet: bool = False) -> Result:
 
 
 @contextlib.asynccontextmanager
-async def office(settings: Settings, redis_url: str, postgres_url: str, listen: Sequence[str]) -> AsyncIterator[Office]:
-    """Everything that one process needs to decide, to write down and to publish.
+async def office(
+    settings: Settings, redis_url: str, postgres_url: str, listen: Sequence[str], *, journal: Path | None = None
+) -> AsyncIterator[Office]:
+    """Everything that one process needs to decide, to write down and to publish; `journal` is the folder of its own.
 
-    Raises PreconditionError when the database lacks a migration, StoreUnavailableError when Postgres does not answer.
+    Raises PreconditionError when the database lacks a migration, StoreUnavailableError when Postgres does not answer
+    or the disk does not take a journal.
     """
     address = Address.parse(redis_url)
     async with contextlib.AsyncExitStack() as stack:
@@ -76,7 +82,12 @@ async def office(settings: Settings, redis_url: str, postgres_url: str, listen: 
         stack.push_async_callback(keeper.stop)
         await keeper.start()
 
-        counters = Counters(address, timeout_ms=settings.redis_timeout_ms)
+        kept = None
+        if journal is not None:
+            kept = open_in(journal, bytes_max=settings.journal_bytes_max, gateway=draw_gateway())
+            stack.callback(kept.close)
+
+        counters = Counters(address, timeout_ms=settings.redis_timeout_ms, journal=kept)
         stack.push_async_callback(counters.stop)
         await counters.start()
 

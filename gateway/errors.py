@@ -78,6 +78,12 @@ class StoreUnavailableError(TollkeeperError):
     reason = "STORE_UNAVAILABLE"
 
 
+class OverloadedError(TollkeeperError):
+    """This gateway has more to do than it takes on; ask again a little later."""
+
+    reason = "OVERLOADED"
+
+
 class StoreCorruptError(TollkeeperError):
     """A store holds something that this software never wrote."""
 

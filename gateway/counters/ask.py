@@ -1,8 +1,8 @@
-"""What a claim on its way carries with it, and who hears what became of it."""
+"""What a claim on its way carries with it, and what its event is named."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -39,10 +39,3 @@ class Ask(msgspec.Struct, eq=False):
             return self.order.key.event_id
         assert self.footing is not None
         return f"{self.footing.gateway}-{self.number}"
-
-
-class Journal(Protocol):
-    """Where this gateway writes down what it admitted."""
-
-    def add(self, event_id: str, bucket: int, at_ms: int, counter: str, window_start_ms: int, event: bytes) -> None:
-        """Take in one counted event, before whoever asked is told."""

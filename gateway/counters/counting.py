@@ -16,7 +16,7 @@ from gateway.counters.consume import CLAIMS_MAX, COUNTED, FENCED, SEEN, UNREGIST
 from gateway.counters.deadlines import TICK_S
 from gateway.counters.pending import Pending
 from gateway.counters.reconnect import stay_connected
-from gateway.counters.standing import Standing
+from gateway.counters.standing import Standing, draw_gateway
 from gateway.counters.usage import find
 from gateway.errors import StoreUnavailableError
 from gateway.telemetry import Event, Seldom
@@ -24,9 +24,10 @@ from gateway.telemetry import Event, Seldom
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gateway.counters.ask import Ask, Journal
+    from gateway.counters.ask import Ask
     from gateway.counters.connection import Address, Connection
     from gateway.counters.consume import Footing
+    from gateway.journal import Journal
 
 RESEND_S_MAX: Final = 5.0
 """A claim is sent again no later than this after its first sending: the flusher keeps entries twice as long."""
@@ -46,7 +47,8 @@ class Counters:
     """The live numbers of all buckets on one Redis."""
 
     def __init__(self, address: Address, *, timeout_ms: int, journal: Journal | None = None) -> None:
-        self.standing = Standing()
+        """Every event that is counted is added to `journal`, under whose gateway this one begins to count."""
+        self.standing = Standing(draw_gateway() if journal is None else journal.gateway)
         self._log = Seldom()
         self._address = address
         self._timeout_s = timeout_ms / 1000

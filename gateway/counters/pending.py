@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
-    from gateway.counters.ask import Ask, Journal
+    from gateway.counters.ask import Ask
+    from gateway.journal import Journal
 
 _UNAVAILABLE: Final = Answer(UNAVAILABLE)
 
@@ -56,8 +57,15 @@ class Pending:
         if kind in (COUNTED, REPLAYED):
             ask.event_id = ask.named()
             if kind == COUNTED and self._journal is not None and order.event is not None:
+                assert ask.footing is not None
                 self._journal.add(
-                    ask.event_id, order.bucket, answer.now_ms, order.counter, answer.window_start_ms, order.event
+                    ask.footing.line,
+                    ask.event_id,
+                    order.bucket,
+                    answer.now_ms,
+                    order.counter,
+                    answer.window_start_ms,
+                    order.event,
                 )
         del self._asks[ask.number]
         ask.told(answer)

@@ -23,8 +23,8 @@ READ_S_MAX: Final = 1.0
 class Standing:
     """What the scripts must be told: each bucket's line, while it may be believed, and the gateway's name."""
 
-    def __init__(self) -> None:
-        self.gateway = _draw_gateway()
+    def __init__(self, gateway: str) -> None:
+        self.gateway = gateway
         self.footings: list[Footing | None] = [None] * keys.BUCKETS
         self._registered: set[int] = set()
         self._previous: tuple[ServerIdentity, int] | None = None
@@ -76,7 +76,7 @@ class Standing:
             if holds and reply[1] is None:
                 missing.add(bucket)
         if missing & self._registered:  # struck off while we live: what we sent under that name stays unknown
-            self.gateway, self._registered = _draw_gateway(), set()
+            self.gateway, self._registered = draw_gateway(), set()
             missing = {bucket for bucket, line in enumerate(lines) if line is not None}
         await asyncio.gather(*(connection.call("HSETNX", keys.head(b), self.gateway, 0) for b in missing))
         assert isinstance(at, list)
@@ -85,14 +85,14 @@ class Standing:
         self.footings = [None if line is None else Footing.of(line, self.gateway) for line in lines]
 
 
+def draw_gateway() -> str:
+    """Name this process, new at every start: 80 random bits."""
+    return base64.b32encode(os.urandom(10)).decode().lower()
+
+
 def _readable(held: bytes | None) -> Line | None:
     """Take a line that nobody can read for none: its bucket is not believed, the others are."""
     try:
         return None if held is None else Line.parse(held)
     except StoreCorruptError:
         return None
-
-
-def _draw_gateway() -> str:
-    """Name this process, new at every start: 80 random bits."""
-    return base64.b32encode(os.urandom(10)).decode().lower()

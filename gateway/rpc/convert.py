@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from google.type.money_pb2 import Money as MoneyMessage
 
 from billing_core.periods import milliseconds_of
-from gateway.decision import Claim, Decision, identifier_violations
+from gateway.decision import Decision, identifier_violations
 from gateway.errors import InvalidRequestError, Violation
 from gateway.v1 import catalog_pb2, entitlement_pb2, invoice_pb2, subscription_pb2, usage_pb2
 
@@ -19,36 +19,7 @@ if TYPE_CHECKING:
     from gateway.records.catalogs import AppliedPlan
     from gateway.records.customers import Subscription
 
-BATCH_MAX: Final = 1000
 _NANOS: Final = 1_000_000_000
-
-
-def claim_of(request: entitlement_pb2.CheckEntitlementRequest) -> Claim:
-    """Read a claim; raises InvalidRequestError naming every field that is wrong."""
-    return Claim(
-        customer=request.customer,
-        feature=request.feature,
-        quantity=request.quantity if request.HasField("quantity") else 1,
-        peek=request.peek,
-        idempotency_key=request.idempotency_key,
-    )
-
-
-def claims_of(request: entitlement_pb2.BatchCheckEntitlementsRequest) -> list[Claim]:
-    """Read a batch whole, before any claim of it is decided; a field's path says which claim is wrong."""
-    if not 1 <= len(request.claims) <= BATCH_MAX:
-        count = len(request.claims)
-        raise InvalidRequestError(Violation("claims", f"there are {count}; expected 1 to {BATCH_MAX}"))
-    claims: list[Claim] = []
-    wrong: list[Violation] = []
-    for index, asked in enumerate(request.claims):
-        try:
-            claims.append(claim_of(asked))
-        except InvalidRequestError as error:
-            wrong += [Violation(f"claims[{index}].{one.field}", one.description) for one in error.violations]
-    if wrong:
-        raise InvalidRequestError(*wrong)
-    return claims
 
 
 def response_of(decision: Decision) -> entitlement_pb2.CheckEntitlementResponse:

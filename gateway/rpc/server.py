@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +15,7 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from gateway.errors import MalformedMessageError, PreconditionError
+from gateway.listening import refuse_taken_path
 from gateway.rpc.status import DETAILS, status_of
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class RpcDoor:
         bound = []
         for address in addresses:
             if address.startswith("unix:"):
-                _refuse_taken_path(Path(address.removeprefix("unix:")))
+                refuse_taken_path(Path(address.removeprefix("unix:")))
             try:
                 port = self._server.add_insecure_port(address)
             except RuntimeError as error:
@@ -102,18 +101,3 @@ class _Health(health.HealthServicer):  # type: ignore[misc] # it has no types
         """Say how every service is."""
         statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._server_status.items()}
         return health_pb2.HealthListResponse(statuses=statuses)
-
-
-def _refuse_taken_path(path: Path) -> None:
-    """Take over a socket that a dead process left, never one that is served or a file that is no socket."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        if not path.parent.is_dir():
-            raise PreconditionError(f"cannot listen on {path}: there is no folder {path.parent}") from None
-        return
-    if not stat.S_ISSOCK(mode):
-        raise PreconditionError(f"cannot listen on {path}: it is a file, not a socket")
-    with socket.socket(socket.AF_UNIX) as probe:
-        if probe.connect_ex(str(path)) == 0:
-            raise PreconditionError(f"cannot listen on {path}: another process serves it")

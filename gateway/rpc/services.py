@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from billing_core.periods import milliseconds_of
 from gateway.catalog_file import parse_catalog, write_catalog
+from gateway.claims import claim_of, claims_of
 from gateway.counters.keys import bucket_of
 from gateway.decision import identifier_violations
 from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError
@@ -52,9 +53,7 @@ class Entitlements:
     ) -> entitlement_pb2.CheckEntitlementResponse:
         """Decide one claim."""
         future: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
-        check = self._checker.submit(
-            self._checker.prepare(convert.claim_of(request)), partial(_settle, future), deadline_s
-        )
+        check = self._checker.submit(self._checker.prepare(claim_of(request)), partial(_settle, future), deadline_s)
         try:
             told = await future
         finally:
@@ -68,7 +67,7 @@ class Entitlements:
         self, request: entitlement_pb2.BatchCheckEntitlementsRequest, deadline_s: float
     ) -> entitlement_pb2.BatchCheckEntitlementsResponse:
         """Decide every claim for itself; those of a bucket are one question to Redis, and all leave in one write."""
-        prepared = [self._checker.prepare(claim) for claim in convert.claims_of(request)]
+        prepared = [self._checker.prepare(claim) for claim in claims_of(request)]
         future: asyncio.Future[list[Told]] = asyncio.get_running_loop().create_future()
         checks = self._checker.submit_batch(prepared, partial(_settle, future), deadline_s)
         try:

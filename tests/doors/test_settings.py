@@ -24,6 +24,8 @@ REFUSED = [
     ("TARGET", "localhost", "expected unix:/path or HOST:PORT"),
     ("TARGET", "https://localhost:7071", "expected unix:/path or HOST:PORT"),
     ("TARGET", "unix:gateway.sock", "absolute path"),
+    ("JOURNAL", "journal", "absolute path, or off"),
+    ("JOURNAL_BYTES_MAX", "65535", "from 65536 to 1073741824"),
     ("LISTEN", "0.0.0.0:7071", "loopback and unix sockets only"),
     ("LISTEN", "127.0.0.1:7071,,unix:/run/t.sock", "expected unix:/path or HOST:PORT, not ''"),
     ("LISTEN", "127.0.0.1:7071,127.0.0.1:7071", "each address once"),
@@ -49,6 +51,8 @@ ACCEPTED = [
     ("TARGET", "unix:/run/gateway.sock"),
     ("TARGET", "dns:///gateway.example:7071"),
     ("TARGET", "[::1]:7071"),
+    ("JOURNAL", "/var/lib/tollkeeper"),
+    ("JOURNAL", "off"),
 ]
 
 
@@ -107,8 +111,10 @@ def test_an_unknown_variable_is_an_error_with_a_suggestion() -> None:
     """A misspelt variable would else be silently without effect."""
     with pytest.raises(SettingsError, match=r"TOLLKEEPER_REDIS_ULR: .* did you mean TOLLKEEPER_REDIS_URL\?"):
         read(REDIS_ULR="redis://localhost")
-    with pytest.raises(SettingsError, match=r"TOLLKEEPER_COLOUR: there is no such setting; there are .*_LISTEN"):
-        read(COLOUR="blue")
+    with pytest.raises(
+        SettingsError, match=r"TOLLKEEPER_COLOUR_OF_LOGS: there is no such setting; there are .*_LISTEN"
+    ):
+        read(COLOUR_OF_LOGS="blue")
 
 
 @pytest.mark.parametrize(

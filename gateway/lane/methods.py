@@ -1,0 +1,119 @@
+"""The table of what the lane answers: EntitlementService and Health, each method a function of its call."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from google.protobuf.message import DecodeError
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse
+
+from gateway.claims import claim_of, claims_of
+from gateway.errors import IdempotencyKeyReusedError, MalformedMessageError, NotFoundError
+from gateway.lane.call import Method
+from gateway.lane.messages import batch_bytes, decision_bytes
+from gateway.lane.remembered import Remembered
+from gateway.status import status_of
+from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsRequest, CheckEntitlementRequest
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from google.protobuf.message import Message
+
+    from gateway.checker import Checker, Told
+    from gateway.lane.call import Call
+    from gateway.prepared import Prepared
+
+    Request = TypeVar("Request", bound=Message)
+
+CLAIMS_MAX: Final = 65_536
+"""Claims that are kept compiled, some 500 bytes each."""
+
+
+class Entitlements:
+    """The unary methods of gateway.v1.EntitlementService."""
+
+    def __init__(self, checker: Checker) -> None:
+        self._checker = checker
+        self._claims: Remembered[Prepared] = Remembered(CLAIMS_MAX)
+
+    def check(self, call: Call) -> None:
+        """Decide one claim."""
+        prepared = self._claims.get(call.message)
+        if prepared is None:
+            claim = claim_of(_parsed(CheckEntitlementRequest, call.message))
+            prepared = self._checker.prepare(claim)
+            if not claim.idempotency_key:  # a key comes once, or once more
+                self._claims.hold(call.message, prepared)
+        if call.caller.customers is not None:
+            call.caller.check_customer(prepared.claim.customer)
+        self._checker.submit(prepared, partial(_answer, call), call.deadline_s)
+
+    def batch_check(self, call: Call) -> None:
+        """Decide every claim for itself."""
+        claims = claims_of(_parsed(BatchCheckEntitlementsRequest, call.message))
+        if call.caller.customers is not None:
+            for claim in claims:
+                call.caller.check_customer(claim.customer)
+        prepared = [self._checker.prepare(claim) for claim in claims]
+        self._checker.submit_batch(prepared, partial(_answer_all, call), call.deadline_s)
+
+
+def _answer(call: Call, told: Told) -> None:
+    if isinstance(told, IdempotencyKeyReusedError):
+        call.fail(told)
+    else:
+        call.answer(decision_bytes(told))
+
+
+def _answer_all(call: Call, told: list[Told]) -> None:
+    call.answer(batch_bytes(status_of(one) if isinstance(one, IdempotencyKeyReusedError) else one for one in told))
+
+
+class Health:
+    """The unary methods of grpc.health.v1.Health."""
+
+    def __init__(self) -> None:
+        self.serving = True
+        self._services: list[str] = []
+
+    def answers_for(self, table: dict[bytes, Method]) -> None:
+        """Speak for the services of a table, and for the whole."""
+        self._services = ["", *dict.fromkeys(path.decode().split("/")[1] for path in table)]
+
+    def check(self, call: Call) -> None:
+        """Say how one service is."""
+        service = _parsed(HealthCheckRequest, call.message).service
+        if service not in self._services:
+            raise NotFoundError(f"service {service[:64]!r}")
+        call.answer(self._status().SerializeToString())
+
+    def list(self, call: Call) -> None:
+        """Say how every service is."""
+        _parsed(HealthListRequest, call.message)
+        statuses = {service: self._status() for service in self._services}
+        call.answer(HealthListResponse(statuses=statuses).SerializeToString())
+
+    def _status(self) -> HealthCheckResponse:
+        serving = HealthCheckResponse.SERVING if self.serving else HealthCheckResponse.NOT_SERVING
+        return HealthCheckResponse(status=serving)
+
+
+def methods(entitlements: Entitlements, health: Health, role: Any) -> dict[bytes, Method]:
+    """List every method by its path; who asks for an entitlement needs `role`."""
+    table = {
+        b"/gateway.v1.EntitlementService/CheckEntitlement": Method(entitlements.check, role),
+        b"/gateway.v1.EntitlementService/BatchCheckEntitlements": Method(entitlements.batch_check, role),
+        b"/grpc.health.v1.Health/Check": Method(health.check),
+        b"/grpc.health.v1.Health/List": Method(health.list),
+    }
+    health.answers_for(table)
+    return table
+
+
+def _parsed(kind: type[Request], message: bytes) -> Request:
+    try:
+        return kind.FromString(message)
+    except DecodeError as error:
+        raise MalformedMessageError(kind.DESCRIPTOR.full_name) from error

@@ -1,0 +1,73 @@
+"""Messages that are written by hand are those that protobuf would have written."""
+
+from __future__ import annotations
+
+from google.rpc.status_pb2 import Status
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.decision import Decision, Reason
+from gateway.errors import IdempotencyKeyReusedError
+from gateway.lane.messages import batch_bytes, decision_bytes, varint
+from gateway.lane.remembered import KEY_BYTES_MAX, Remembered
+from gateway.rpc.convert import response_of
+from gateway.status import status_of
+from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsResponse
+
+NUMBERS = st.none() | st.integers(0, 2**63 - 1) | st.sampled_from([0, 1, 127, 128, 2**14 - 1, 2**14, 2**53 - 1])
+DECISIONS = st.builds(
+    Decision,
+    allowed=st.booleans(),
+    reason=st.sampled_from(Reason),
+    decision_id=st.text(st.characters(codec="utf-8"), max_size=200),
+    plan=st.text(st.characters(codec="utf-8"), max_size=70),
+    limit=NUMBERS,
+    used=NUMBERS,
+    remaining=NUMBERS,
+    resets_at_ms=NUMBERS,
+    retry_after_ms=NUMBERS,
+    overage=NUMBERS,
+    value=st.text(st.characters(codec="utf-8"), max_size=300),
+    degraded=st.booleans(),
+    replayed=st.booleans(),
+    upgrade_plans=st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=4).map(tuple),
+)
+
+
+@given(DECISIONS)
+def test_a_decision_is_written_as_protobuf_writes_it(decision: Decision) -> None:
+    """Byte for byte, with every field present and absent."""
+    assert decision_bytes(decision) == response_of(decision).SerializeToString()
+
+
+@given(st.lists(DECISIONS | st.just(IdempotencyKeyReusedError("k")), max_size=5))
+def test_a_batch_is_read_as_what_was_meant(answers: list[Decision | IdempotencyKeyReusedError]) -> None:
+    """Decisions by their places, and the status of each that failed."""
+    told = [status_of(answer) if isinstance(answer, IdempotencyKeyReusedError) else answer for answer in answers]
+    expected = BatchCheckEntitlementsResponse()
+    for place, answer in enumerate(told):
+        if isinstance(answer, Status):
+            expected.decisions.add()
+            expected.failed_requests[place].CopyFrom(answer)
+        else:
+            expected.decisions.append(response_of(answer))
+    assert BatchCheckEntitlementsResponse.FromString(batch_bytes(told)) == expected
+
+
+def test_a_number_has_as_many_bytes_as_it_needs() -> None:
+    """Seven bits each."""
+    assert [len(varint(number)) for number in (0, 127, 128, 16_383, 16_384, 2**63 - 1)] == [1, 1, 2, 2, 3, 9]
+
+
+def test_what_is_used_is_remembered_and_the_rest_is_bounded() -> None:
+    """An entry that is asked for again and again survives any number of others; a long key is never held."""
+    remembered: Remembered[int] = Remembered(100)
+    remembered.hold(b"used", 1)
+    for number in range(10_000):
+        remembered.hold(b"%d" % number, number)
+        assert remembered.get(b"used") == 1
+        assert len(remembered._young) + len(remembered._old) <= 100
+    assert remembered.get(b"0") is None
+    assert remembered.get(b"9999") == 9999
+    remembered.hold(b"k" * (KEY_BYTES_MAX + 1), 1)
+    assert remembered.get(b"k" * (KEY_BYTES_MAX + 1)) is None
