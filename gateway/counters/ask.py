@@ -1,4 +1,4 @@
-"""What a claim on its way carries with it, and who hears what became of it."""
+"""What a claim on its way carries with it, and what its event is named."""
 
 from __future__ import annotations
 

@@ -43,6 +43,8 @@ UNAVAILABLE: Final = b"UNAVAILABLE"
 """Said by us: the counters could not be asked, or what they did will not be known in time."""
 
 _ANSWERS: Final = frozenset((COUNTED, REFUSED, PEEKED, REPLAYED, KEY_REUSED, SEEN, STALE, WRONG_WINDOW))
+_UNLIMITED: Final = struct.Struct(">4Q")
+_LIMITED: Final = struct.Struct(">5Q")
 _RECORD: Final = struct.Struct(">QcQQ")
 _RECORD_BYTES: Final = _RECORD.size
 _WORDS: Final = 5
@@ -86,16 +88,14 @@ class Order(msgspec.Struct):
     packed_words: bytes = b""
 
     def __post_init__(self) -> None:
-        numbers = [self.quantity, self.version, self.window_start_ms, self.window_end_ms]
-        if self.ceiling is not None:
-            numbers.append(self.ceiling)
+        numbers = self.quantity, self.version, self.window_start_ms, self.window_end_ms
+        packed = _UNLIMITED.pack(*numbers) if self.ceiling is None else _LIMITED.pack(*numbers, self.ceiling)
         self.packed_key = known = b""
         if self.key is not None and not self.peek:
             self.packed_key = word(keys.idempotency(self.bucket, self.customer, self.key.event_id).encode())
             known = f"{self.key.event_id} {self.key.fingerprint} {self.key.remember_ms}".encode()
         self.packed_use = word(keys.use(self.bucket, self.customer).encode())
-        counter, packed = self.counter.encode(), struct.pack(f">{len(numbers)}Q", *numbers)
-        self.packed_words = word(counter) + word(packed) + word(self.event or b"") + word(known)
+        self.packed_words = word(self.counter.encode()) + word(packed) + word(self.event or b"") + word(known)
 
 
 class Footing(msgspec.Struct, frozen=True):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 
 _LAST_OF_ONE_BYTE = 0x7F
+_CLAIMS = 0x0A
+"""The tag of a batch's claims."""
 
 
 def varint(number: int) -> bytes:
@@ -70,6 +72,20 @@ def _counted(decision: Decision) -> bytes:
         if number is not None:
             written += tag + varint(number)
     return written
+
+
+def claims_in(message: bytes) -> list[bytes]:
+    """Cut a batch into the bytes of its claims; none where it has anything else, which protobuf then reads."""
+    parts: list[bytes] = []
+    at, end = 0, len(message)
+    while at < end - 1:
+        size = message[at + 1]
+        at += 2
+        if message[at - 2] != _CLAIMS or size > _LAST_OF_ONE_BYTE or at + size > end:
+            return []
+        parts.append(message[at : at + size])
+        at += size
+    return parts if at == end else []
 
 
 def batch_bytes(answers: Iterable[Decision | Status]) -> bytes:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.message import DecodeError
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse
 
-from gateway.claims import claim_of, claims_of
+from gateway.claims import BATCH_MAX, claim_of, claims_of
 from gateway.errors import IdempotencyKeyReusedError, MalformedMessageError, NotFoundError
 from gateway.lane.call import Method
-from gateway.lane.messages import batch_bytes, decision_bytes
+from gateway.lane.messages import batch_bytes, claims_in, decision_bytes
 from gateway.lane.remembered import Remembered
 from gateway.status import status_of
 from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsRequest, CheckEntitlementRequest
@@ -44,8 +44,9 @@ class Entitlements:
         """Decide one claim."""
         prepared = self._claims.get(call.message)
         if prepared is None:
-            prepared = self._checker.prepare(claim_of(_parsed(CheckEntitlementRequest, call.message)))
-            if not prepared.claim.idempotency_key:  # a key comes once, or once more
+            claim = claim_of(_parsed(CheckEntitlementRequest, call.message))
+            prepared = self._checker.prepare(claim)
+            if not claim.idempotency_key:  # a key comes once, or once more
                 self._claims.hold(call.message, prepared)
         if call.caller.customers is not None:
             call.caller.check_customer(prepared.claim.customer)
@@ -54,12 +55,25 @@ class Entitlements:
 
     def batch_check(self, call: Call) -> None:
         """Decide every claim for itself."""
-        claims = claims_of(_parsed(BatchCheckEntitlementsRequest, call.message))
+        parts = claims_in(call.message)
+        known = [self._claims.get(part) for part in parts[:BATCH_MAX]]
+        prepared = [one for one in known if one is not None]
+        if not parts or len(prepared) < len(parts):
+            prepared = self._prepared(call.message, parts)
         if call.caller.customers is not None:
-            for claim in claims:
-                call.caller.check_customer(claim.customer)
-        prepared = [self._checker.prepare(claim) for claim in claims]
+            for one in prepared:
+                call.caller.check_customer(one.claim.customer)
         call.under_way = self._checker.submit_batch(prepared, partial(_answer_batch, call), call.deadline_s)
+
+    def _prepared(self, message: bytes, parts: list[bytes]) -> list[Prepared]:
+        """Read a batch whole, and keep its claims as those are that come alone: their bytes are the same."""
+        claims = claims_of(_parsed(BatchCheckEntitlementsRequest, message))
+        prepared = [self._checker.prepare(claim) for claim in claims]
+        if len(parts) == len(prepared):
+            for part, one in zip(parts, prepared, strict=True):
+                if not one.claim.idempotency_key:
+                    self._claims.hold(part, one)
+        return prepared
 
 
 def _answer(call: Call, told: Decision | IdempotencyKeyReusedError) -> None:

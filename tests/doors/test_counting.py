@@ -49,6 +49,7 @@ class Kept:
     written: list[tuple[object, ...]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     full: bool = False
+    gateway: str = "kept"
 
     def add(self, *event: object) -> None:
         """Keep an event, behind how many answers were told before it."""
@@ -178,11 +179,12 @@ async def test_what_is_counted_is_journaled_before_it_is_told(
     refused = Order(7, "acme", "calls", 1000, FAR_MS, 1, version=3, ceiling=0, event=b"claim")
     for order in (ORDER, RATE, refused, keyed, keyed):
         await gateway.consume(order)
+    line = await redis_client.hget(keys.head(7), "line")
     events = [
-        (fields["id"], 7, int(fields["at"]), "calls", 1000, fields["claim"].encode())
+        (line, fields["id"], 7, int(fields["at"]), "calls", 1000, fields["claim"].encode())
         for _, fields in await redis_client.xrange(USAGE)
     ]
-    assert [event[0] for event in events] == [events[0][0], "digest"]
+    assert [event[1] for event in events] == ["kept-1", "digest"]
     assert gateway.journal.written == [(*events[0], 0), (*events[1], 3)]
 
 
@@ -211,7 +213,7 @@ async def test_a_lost_reply_is_looked_up_only_for_who_waits(
         assert kinds(asks) == [UNAVAILABLE if gone else COUNTED] * 3
         events = await redis_client.xrange(USAGE)
         assert len(events) == proxy.lost * 3 == 3
-        journaled = [(event[0], event[2]) for event in gateway.journal.written]
+        journaled = [(event[1], event[3]) for event in gateway.journal.written]
         assert journaled == ([] if gone else [(fields["id"], int(fields["at"])) for _, fields in events])
 
 

@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from gateway.decision import Decision, Reason
 from gateway.errors import IdempotencyKeyReusedError
-from gateway.lane.messages import batch_bytes, decision_bytes, varint
+from gateway.lane.messages import batch_bytes, claims_in, decision_bytes, varint
 from gateway.lane.remembered import KEY_BYTES_MAX, Remembered
 from gateway.rpc.convert import response_of
 from gateway.status import status_of
-from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsResponse
+from gateway.v1.entitlement_pb2 import (
+    BatchCheckEntitlementsRequest,
+    BatchCheckEntitlementsResponse,
+    CheckEntitlementRequest,
+)
 
 NUMBERS = st.none() | st.integers(0, 2**63 - 1) | st.sampled_from([0, 1, 127, 128, 2**14 - 1, 2**14, 2**53 - 1])
 DECISIONS = st.builds(
@@ -71,3 +75,13 @@ def test_what_is_used_is_remembered_and_the_rest_is_bounded() -> None:
     assert remembered.get(b"9999") == 9999
     remembered.hold(b"k" * (KEY_BYTES_MAX + 1), 1)
     assert remembered.get(b"k" * (KEY_BYTES_MAX + 1)) is None
+
+
+def test_a_batch_is_cut_into_its_claims() -> None:
+    """As protobuf does, where it holds claims and nothing else; anything else is left to protobuf."""
+    claims = [CheckEntitlementRequest(customer="acme", feature=f"f{number}", quantity=number) for number in range(1, 9)]
+    whole = BatchCheckEntitlementsRequest(claims=claims).SerializeToString()
+    assert claims_in(whole) == [claim.SerializeToString() for claim in claims]
+    long = CheckEntitlementRequest(customer="a", feature="f", idempotency_key="k" * 200).SerializeToString()
+    for other in (b"", whole + b"\x10\x01", whole[:-1], b"\x0a", b"\x0a\x80\x01" + long, b"\x12\x00"):
+        assert claims_in(other) == []
