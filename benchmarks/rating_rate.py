@@ -3,7 +3,7 @@
 A line is `rate` on a request that is there already: from its usage to its place in the total, and until it is freed.
 Its steps are made when somebody asks, and so is its Money, which is counted apart. Beside it runs one multiply and one
 quantize a line. What is compared runs by turns, and the best turn of each counts: what disturbs only ever adds.
-"""  # noqa: INP001 - a script
+"""
 
 import sys
 from argparse import ArgumentParser
@@ -26,12 +26,12 @@ TURNS, TURNS_QUICK, QUICK_SHARE = 100, 50, 20
 LINE_RATIO_MAX, TENFOLD_RATIO_MAX = 8, 11
 DOLLARS = Currency("USD")
 JANUARY = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
-TIERS = (Tier(10_000, 0), Tier(100_000, "0.002"), Tier(None, "0.001"))
+TIERS = (Tier(Decimal(10_000)), Tier(Decimal(100_000), Decimal("0.002")), Tier(None, Decimal("0.001")))
 METERS = [f"m{number}" for number in range(LINES)]
-PRICES = [MeterPrice(meter, Graduated(TIERS, 1000)) for meter in METERS]
+PRICES = tuple(MeterPrice(meter, Graduated(TIERS, Decimal(1000))) for meter in METERS)
 QUANTITIES = [Decimal(123_456 + number) for number in range(LINES)]
 UNIT, CENT = Decimal("0.002"), Decimal("0.01")
-TAX = (TaxRate("VAT", 20),)
+TAX = (TaxRate("VAT", Decimal(20)),)
 
 
 def bare() -> None:
@@ -43,7 +43,7 @@ def bare() -> None:
 def request(lines: int) -> RatingRequest:
     """Ask for so many graduated lines, each of which reaches all three tiers."""
     usage = [Usage(meter, quantity) for meter, quantity in zip(METERS[:lines], QUANTITIES, strict=False)]
-    return RatingRequest(DOLLARS, JANUARY, PRICES[:lines], (), usage)
+    return RatingRequest(DOLLARS, JANUARY, PRICES[:lines], (), tuple(usage))
 
 
 def lines_and_money(asked: RatingRequest) -> None:
@@ -92,9 +92,9 @@ def invoice(number: int) -> Invoice:
     """Make an invoice from a customer's usage: check it, rate it, tax it and add up."""
     used = zip(METERS[:INVOICE_LINES], QUANTITIES, strict=False)
     usage = [Usage(meter, quantity + number) for meter, quantity in used]
-    rating = rate(RatingRequest(DOLLARS, JANUARY, PRICES[:INVOICE_LINES], (), usage))
+    rating = rate(RatingRequest(DOLLARS, JANUARY, PRICES[:INVOICE_LINES], (), tuple(usage)))
     lines = [InvoiceLine(line.description, line.amount, line.quantity, line.meter, None, TAX) for line in rating.lines]
-    return build(InvoiceRequest(DOLLARS, JANUARY.end, lines))
+    return build(InvoiceRequest(DOLLARS, JANUARY.end, tuple(lines)))
 
 
 def invoices(count: int) -> None:

@@ -130,18 +130,18 @@ def test_every_process_has_a_command() -> None:
 
 def test_files_hold_one_idea() -> None:
     """No file has more than 300 lines."""
-    python = {module.path: module.text for module in sources(*OURS, "tests", "proto")}
+    python = {module.path: module.text for module in sources(*OURS, "tests", "benchmarks", "proto")}
     assert_none(prose.long_files(python | texts(".lua") | texts(".sql")))
 
 
 def test_functions_fit_on_a_screen() -> None:
     """No function has more than 60 lines."""
-    assert_none(prose.long_functions(sources(*OURS, "tests", "proto")))
+    assert_none(prose.long_functions(sources(*OURS, "tests", "benchmarks", "proto")))
 
 
 def test_modules_say_what_they_decide() -> None:
     """Each module begins with one sentence on one line."""
-    assert_none(prose.silent_modules(sources(*OURS, "tests", "proto")))
+    assert_none(prose.silent_modules(sources(*OURS, "tests", "benchmarks", "proto")))
 
 
 def test_packages_say_what_they_own() -> None:
@@ -159,14 +159,14 @@ def test_tests_say_what_they_promise() -> None:
 
 def test_names_name_a_task() -> None:
     """Nothing is called a manager, helper, util, base, impl or handler."""
-    assert_none(prose.banned_names(sources(*OURS, "tests", "proto")))
+    assert_none(prose.banned_names(sources(*OURS, "tests", "benchmarks", "proto")))
 
 
 def test_one_word_per_idea() -> None:
     """No identifier holds a word that the glossary replaces by another."""
     banned = PAGE.banned_words()
     elsewhere = prose.banned_words_elsewhere(texts(".sql") | texts(".lua") | texts(".proto"), banned)
-    assert_none(prose.banned_words(sources(*OURS, "tests", "proto"), banned) + elsewhere)
+    assert_none(prose.banned_words(sources(*OURS, "tests", "benchmarks", "proto"), banned) + elsewhere)
 
 
 # the stores

@@ -76,7 +76,7 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path)
 
 
-@pytest.mark.parametrize("arguments", [[], ["bench"]])
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["bench"], ["bench", "everything"]])
 def test_it_says_how_it_is_used(tree: Tree, arguments: list[str]) -> None:
     """Without a command, or with an unknown one, there is the usage on standard error and status 2."""
     done = tree.dev(*arguments)
@@ -89,6 +89,8 @@ def test_help_is_no_mistake(tree: Tree) -> None:
     done = tree.dev("--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ./dev COMMAND")
+    told = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
+    assert told == {"demo", "test", "check", "mutants", "bench", "run", "lock"}
 
 
 def test_run_finds_the_environment_first_and_stays_where_it_was_called(tree: Tree) -> None:

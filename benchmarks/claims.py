@@ -1,0 +1,65 @@
+"""Claims as consume.lua takes them, without a gateway: the one place here that knows how the script is called."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Final
+
+from gateway.counters import keys
+from gateway.counters.connection import pack
+from gateway.counters.consume import COUNTED, Footing, Order, command, command_of_many, read_many
+from gateway.counters.usage import pack_claim
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.workload import Draw
+
+LIMIT: Final = 10**12
+WINDOW_MS: Final = 365 * 86_400_000
+
+
+class Claims:
+    """Commands that count one claim each, ready to be sent."""
+
+    def __init__(self, line: str, feature: str, draw: Draw) -> None:
+        self.gateway = secrets.token_hex(8)
+        self._footing = Footing.of(line, self.gateway)
+        self._orders: dict[str, Order] = {}
+        self._feature = feature
+        self._draw = draw
+        self._from_ms = time.time_ns() // 1_000_000 - WINDOW_MS // 2
+
+    def register(self) -> list[bytes]:
+        """Have the script know us in every bucket."""
+        return [pack("HSET", keys.head(bucket), self.gateway, 0) for bucket in range(keys.BUCKETS)]
+
+    def __getitem__(self, number: int) -> bytes:
+        """Pack the claim of a number, from 1."""
+        return command(self._footing, self.order(self._draw[number]), number)
+
+    def together(self, customers: Sequence[str], numbers: Sequence[int]) -> bytes:
+        """Pack one call for claims of several customers of one bucket."""
+        return command_of_many(self._footing, [self.order(customer) for customer in customers], numbers)
+
+    def order(self, customer: str) -> Order:
+        """Say what is to be counted for a customer."""
+        if customer not in self._orders:
+            self._orders[customer] = Order(
+                bucket=keys.bucket_of(customer),
+                customer=customer,
+                counter=f"{self._feature}:bare",
+                window_start_ms=self._from_ms,
+                window_end_ms=self._from_ms + WINDOW_MS,
+                quantity=1,
+                version=1,
+                ceiling=LIMIT,
+                event=pack_claim(customer, self._feature, "calls", 1, 1),
+            )
+        return self._orders[customer]
+
+
+def counted(answer: object, claims: int = 1) -> bool:
+    """Tell whether the script counted the claims of a call."""
+    return all(one.kind == COUNTED for one in read_many(answer, claims))

@@ -1,0 +1,144 @@
+"""What one call of consume.lua costs Redis beside a script that only reads, raises and writes: by Redis's own clock."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from benchmarks.blocks import Ratio
+from benchmarks.claims import LIMIT, Claims, counted
+from gateway.counters import keys
+from gateway.counters.connection import pack
+from gateway.counters.usage import pack_claim
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.workload import Draw
+    from gateway.counters.connection import Connection
+
+BARE: Final = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
+BARE_SHA: Final = hashlib.sha1(BARE.encode(), usedforsecurity=False).hexdigest()
+AT_ONCE: Final = 50
+
+
+TOGETHER: Final = 8
+
+Calls = Callable[[range], list[tuple[bytes, int]]]
+"""Makes the calls that count the claims of so many numbers; each with how many claims of consume.lua are in it."""
+
+
+class ScriptCost:
+    """What Redis says it spends in the script, beside what else could be called, block by block in turns."""
+
+    def __init__(self, redis: Connection, claims: Claims, draw: Draw, feature: str) -> None:
+        self._redis = redis
+        self._claims = claims
+        self._draw = draw
+        self._feature = feature
+        self._number = 1
+        self._alike = _of_one_bucket(draw)
+
+    @classmethod
+    async def open(cls, redis: Connection, draw: Draw, feature: str) -> Self:
+        """Have the scripts loaded, and claims known to them."""
+        await redis.call("SCRIPT", "LOAD", BARE)
+        line = await redis.call("HGET", keys.head(0), "line")
+        assert isinstance(line, bytes)
+        claims = Claims(line.decode(), feature, draw)
+        for packed in claims.register():
+            await _answer(redis, packed)
+        costs = cls(redis, claims, draw, feature)
+        await costs._settle()
+        return costs
+
+    async def against_bare(self, count: int, passes: int) -> Ratio:
+        """Compare with a script that only reads, raises and writes."""
+        return await self._compare(self._each, self._bare, count, passes)
+
+    async def together(self, count: int, passes: int) -> Ratio:
+        """Compare claims of one bucket, several in a call, with the same in a call each."""
+        return await self._compare(self._together, self._apart, count, passes)
+
+    async def _settle(self) -> None:
+        """Count once for every customer: a window that begins costs more than one that runs, and comes seldom."""
+        calls: list[tuple[bytes, int]] = []
+        for name in sorted(self._draw.names()):
+            calls += [(self._claims.together([name], [self._number]), 1), (self._bare_call(name, self._number), 0)]
+            self._number += 1
+        await self._usec(calls)
+
+    async def _compare(self, one: Calls, other: Calls, count: int, passes: int) -> Ratio:
+        ratios = []
+        for place in range(passes):
+            spent = {}
+            for calls in (one, other) if place % 2 == 0 else (other, one):
+                numbers = range(self._number, self._number + count)
+                self._number += count
+                spent[calls] = await self._usec(calls(numbers))
+            ratios.append(spent[one] / spent[other])
+        return Ratio.of(ratios)
+
+    def _each(self, numbers: range) -> list[tuple[bytes, int]]:
+        return [(self._claims[number], 1) for number in numbers]
+
+    def _bare(self, numbers: range) -> list[tuple[bytes, int]]:
+        return [(self._bare_call(self._draw[number], number), 0) for number in numbers]
+
+    def _bare_call(self, customer: str, number: int) -> bytes:
+        tag = keys.tag(keys.bucket_of(customer))
+        at_ms = time.time_ns() // 1_000_000
+        event = pack_claim(customer, self._feature, "calls", 1, 1)
+        names = (f"{{{tag}}}:bare:{customer}", f"{{{tag}}}:bare-usage")
+        return pack("EVALSHA", BARE_SHA, 2, *names, 1, LIMIT, f"{self._claims.gateway}-{number}", at_ms, event)
+
+    def _together(self, numbers: range) -> list[tuple[bytes, int]]:
+        parts = [numbers[at : at + TOGETHER] for at in range(0, len(numbers), TOGETHER)]
+        return [(self._claims.together(self._customers(part), part), len(part)) for part in parts]
+
+    def _apart(self, numbers: range) -> list[tuple[bytes, int]]:
+        return [(self._claims.together(self._customers([number]), [number]), 1) for number in numbers]
+
+    def _customers(self, numbers: Sequence[int]) -> list[str]:
+        return [self._alike[number % len(self._alike)] for number in numbers]
+
+    async def _usec(self, calls: list[tuple[bytes, int]]) -> int:
+        """Call; returns the microseconds that Redis spent in it."""
+        before = await _spent(self._redis)
+        for at in range(0, len(calls), AT_ONCE):
+            some = calls[at : at + AT_ONCE]
+            answers = await asyncio.gather(*(_answer(self._redis, packed) for packed, _ in some))
+            assert all(not claims or counted(answer, claims) for answer, (_, claims) in zip(answers, some, strict=True))
+        return await _spent(self._redis) - before
+
+
+def _of_one_bucket(draw: Draw) -> list[str]:
+    """List customers that share the bucket of the first one."""
+    names = sorted(draw.names())
+    return [name for name in names if keys.bucket_of(name) == keys.bucket_of(names[0])]
+
+
+async def _spent(redis: Connection) -> int:
+    told = await redis.call("INFO", "commandstats")
+    text = told.decode() if isinstance(told, bytes) else str(told)
+    found = re.search(r"^cmdstat_evalsha:calls=\d+,usec=(\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _answer(redis: Connection, packed: bytes) -> asyncio.Future[object]:
+    """Send one command; an error is a bug of ours, and raised."""
+    future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    def reply(answer: object) -> None:
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    redis.send(packed, reply)
+    return future

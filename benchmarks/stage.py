@@ -1,0 +1,170 @@
+"""Where a benchmark plays: a Redis and a Postgres of its own, a catalog, customers, and the product as it ships."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from redis import Redis
+
+from benchmarks.processes import PYTHON, TOLLKEEPER, free_address, run, serving
+from benchmarks.workload import customer_name
+from gateway import app, embedded
+from gateway.counters import keys
+from gateway.counters.connection import Address, Connection
+from gateway.counters.publish import publish
+from gateway.entitlements import CustomerDocument, customer_document, plan_document
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from benchmarks.processes import Server
+    from benchmarks.workload import Headers
+
+SWITCH: Final = "switch"
+"""The boolean feature; the metered ones are metered_0, metered_1, …"""
+
+LIMIT: Final = 10**12
+PUBLISHED_AT_ONCE: Final = 1000
+PUBLISH_S_MAX: Final = 120.0
+LOOK_EVERY_S: Final = 0.05
+REDIS_OPTIONS: Final = ("--port", "0", "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction")
+"""Nothing goes to disk: an fsync would hide what a call costs, on both sides of every ratio."""
+
+
+class StageError(Exception):
+    """The product does not come to where it can be measured."""
+
+
+def metered(place: int) -> str:
+    """``metered_7``."""
+    return f"metered_{place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is of everything; every plan has every feature, and customers are on the plans in turn."""
+
+    customers: int = 10_000
+    features: int = 10
+    plans: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running product, with what callers must send, and a folder for whoever else plays here."""
+
+    product: Server
+    headers: Headers
+    size: Size
+    redis_path: str
+    redis: Connection
+    folder: Path
+    server_core: int
+
+    @property
+    def redis_url(self) -> str:
+        """As programs are told it."""
+        return f"unix://{self.redis_path}"
+
+    def trim(self) -> None:
+        """Empty the usage streams: what one block wrote is not to be written down during the next."""
+        with Redis(unix_socket_path=self.redis_path) as client, client.pipeline(transaction=False) as calls:
+            for bucket in range(keys.BUCKETS):
+                calls.xtrim(keys.usage(bucket), maxlen=0, approximate=False)
+            calls.execute()
+
+    def baseline(self, name: str, *arguments: str) -> contextlib.AbstractContextManager[Server]:
+        """Run one of `baselines/` beside it."""
+        address = free_address()
+        command = [*PYTHON, f"benchmarks.baselines.{name}", address, *arguments]
+        return serving(name, command, address, core=self.server_core, log=self.folder / f"{name}.log")
+
+
+@contextlib.asynccontextmanager
+async def stage(
+    folder: Path, size: Size, cores: tuple[int, int], progress: Callable[[str], None]
+) -> AsyncIterator[Stage]:
+    """Set up everything in an empty folder with a short path; it is all ended with the block.
+
+    The product alone runs on the first core. Call it in the main thread, which runs on the second.
+    """
+    server_core, other_core = cores
+    async with contextlib.AsyncExitStack() as stack:
+        found = embedded.locate_redis(Settings())
+        assert isinstance(found, embedded.Binary), f"a benchmark brings its own Redis, not {found}"
+        path = folder / "redis.sock"
+        options = [*REDIS_OPTIONS, "--unixsocket", str(path), "--dir", str(folder)]
+        command = [str(found.path), *options]
+        stack.enter_context(serving("redis", command, str(path), core=other_core, log=folder / "redis.log"))
+        redis_url = f"unix://{path}"
+        stores = await stack.enter_async_context(
+            embedded.stores(folder / "state", Settings(redis_url=redis_url), progress)
+        )
+        await app.migrate_database(stores.postgres_url)
+        environ = {"TOLLKEEPER_REDIS_URL": redis_url, "TOLLKEEPER_POSTGRES_URL": stores.postgres_url}
+        address = free_address()
+        office, log = [*TOLLKEEPER, "office", "--listen", address], folder / "office.log"
+        product = stack.enter_context(serving("office", office, address, core=server_core, log=log, environ=environ))
+        apply = ("catalog", "apply", "-", "--target", address, "--json")
+        run([*TOLLKEEPER, *apply], environ=environ, given=catalog(size))
+        redis = await Connection.open(Address.parse(redis_url))
+        stack.callback(redis.close)
+        progress(f"publishing {size.customers:,} customers")
+        await publish_customers(redis, size)
+        await _until_plans_are_there(redis, size)
+        yield Stage(product, (), size, str(path), redis, folder, server_core)
+
+
+def catalog(size: Size) -> str:
+    """Write a catalog of that size: one switch, and as many metered features as are left, with monthly limits."""
+    limit = f"{{limit: {LIMIT}, window: month, overage: deny}}"
+    features = [metered(place) for place in range(size.features - 1)]
+    lines = [
+        "product: benchmark",
+        "currency: USD",
+        "meters: {calls: {unit: calls, aggregation: sum}}",
+        "features:",
+        f"  {SWITCH}: {{type: boolean}}",
+        *(f"  {name}: {{type: metered, meter: calls}}" for name in features),
+        "plans:",
+    ]
+    for place in range(size.plans):
+        lines += [f"  {plan_name(place)}:", f"    display_name: Plan {place}", "    billing_interval: month"]
+        lines += ["    entitlements:", f"      {SWITCH}: true", *(f"      {name}: {limit}" for name in features)]
+    return "\n".join([*lines, ""])
+
+
+def plan_name(place: int) -> str:
+    """``plan_7``."""
+    return f"plan_{place}"
+
+
+async def publish_customers(redis: Connection, size: Size) -> None:
+    """Publish every customer's document as the publisher does, without writing a million rows to Postgres first."""
+    for batch in (
+        range(at, min(at + PUBLISHED_AT_ONCE, size.customers)) for at in range(0, size.customers, PUBLISHED_AT_ONCE)
+    ):
+        calls = []
+        for place in batch:
+            name = customer_name(place)
+            plan = plan_name(place % size.plans)
+            document = CustomerDocument(1, name, name, keys.bucket_of(name), plan, plan_version=1, anchor_ms=0)
+            calls.append(publish(redis, customer_document(name), document.version, msgspec.json.encode(document)))
+        await asyncio.gather(*calls)
+
+
+async def _until_plans_are_there(redis: Connection, size: Size) -> None:
+    """Wait until the publisher has published every plan."""
+    documents = [plan_document(plan_name(place), 1) for place in range(size.plans)]
+    try:
+        async with asyncio.timeout(PUBLISH_S_MAX):
+            while await redis.call("EXISTS", *documents) != size.plans:  # noqa: ASYNC110 - Redis has no event for it
+                await asyncio.sleep(LOOK_EVERY_S)
+    except TimeoutError as error:
+        raise StageError(f"{size.plans:,} plans are not published after {PUBLISH_S_MAX:g} s") from error
