@@ -11,7 +11,7 @@ It does not own files, stores or protocols: the catalog file is read by `gateway
 `gateway.catalog_file` builds its types, `gateway.invoicing` and `tollkeeper rate` call `rating.rate`, and
 `gateway.entitlements` compiles the limits of a plan.
 
-Each module imports only those before it: errors, names, money, quantities, periods, proration, aggregation,
+Each module imports only those before it: errors, names, currencies, money, quantities, periods, proration, aggregation,
 licences, prices, credits, burning, wallets, commitments, tax, lines, discounts, entitlements, catalog, measurement,
-rating, invoice, invoice_document, credit_notes.
+rating_request, rating, invoice, invoice_document, credit_notes.
 """

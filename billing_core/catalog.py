@@ -12,6 +12,7 @@ from billing_core.money import Currency, price_amount
 from billing_core.names import check_name, check_text, check_type, one_of
 from billing_core.periods import Interval
 from billing_core.prices import Capacity, Price, Terms
+from billing_core.prices.curve import Curve, curve_of
 from billing_core.prices.models import EventPrice
 from billing_core.prices.terms import ChargeWhen, check_suits
 from billing_core.proration import ProrationBasis
@@ -38,12 +39,15 @@ class Meter:
 class MeterPrice:
     """A price, the meter whose quantity it prices, and what applies around its model.
 
-    Capacity looks at several meters and has none of its own.
+    Capacity looks at several meters and has none of its own. The curve, where there is one, charges every quantity of
+    the meter as the price and its terms do.
     """
 
     meter: str | None
     price: Price
     terms: Terms = field(default_factory=Terms)
+    curve: Curve | None = field(init=False, repr=False, compare=False)
+    description: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.price, Price):
@@ -56,6 +60,9 @@ class MeterPrice:
             )
         check_type("terms", self.terms, Terms)
         check_suits(self.price, self.terms)
+        object.__setattr__(self, "curve", curve_of(self.price) if self.terms.are_plain else None)
+        filters = "".join(f", {name} {'/'.join(self.terms.filter[name])}" for name in sorted(self.terms.filter))
+        object.__setattr__(self, "description", f"{', '.join(self.meters)} ({self.price.model}{filters})")
 
     @property
     def meters(self) -> tuple[str, ...]:

@@ -16,11 +16,13 @@ from gateway.counters import keys
 from gateway.counters.connection import Address
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
+from gateway.counters.standing import draw_gateway
 from gateway.credentials import Credentials
 from gateway.entitlements import Entitlements
 from gateway.entrances import entrances
 from gateway.errors import PreconditionError
 from gateway.flusher import Flusher
+from gateway.journal import open_in
 from gateway.keeper import Keeper
 from gateway.keyring import Keyring
 from gateway.publisher import Publisher
@@ -32,8 +34,10 @@ from gateway.tls import server_tls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
+    from pathlib import Path
 
     from gateway.entrances import Entrance
+    from gateway.journal import Journal
     from gateway.settings import Settings
     from gateway.tls import ServerTls
 
@@ -66,26 +70,26 @@ def run(main: Coroutine[None, None, Result], *, quiet: bool = False) -> Result:
 
 
 @contextlib.asynccontextmanager
-async def office(settings: Settings, redis_url: str, postgres_url: str, listen: Sequence[str]) -> AsyncIterator[Office]:
-    """Everything that one process needs to decide, to write down and to publish.
+async def office(
+    settings: Settings, redis_url: str, postgres_url: str, listen: Sequence[str], *, journal: Path | None = None
+) -> AsyncIterator[Office]:
+    """Everything that one process needs to decide, to write down and to publish; `journal` is the folder of its own.
 
     Raises SettingsError when it may not listen there, PreconditionError when the database lacks a migration,
-    StoreUnavailableError when Postgres does not answer.
+    StoreUnavailableError when Postgres does not answer or the disk does not take a journal.
     """
     address = Address.parse(redis_url)
     tls = server_tls(settings)
     places = _entrances(listen, settings, tls)
     async with contextlib.AsyncExitStack() as stack:
-        database = await Database.open(postgres_url)
-        stack.push_async_callback(database.close)
-        if missing := await pending(database):
-            raise PreconditionError(f"the database lacks {', '.join(missing)}; run: tollkeeper migrate")
+        database = await _database(stack, postgres_url)
 
         keeper = Keeper(database, address)
         stack.push_async_callback(keeper.stop)
         await keeper.start()
 
-        counters = Counters(address, timeout_ms=settings.redis_timeout_ms)
+        kept = None if journal is None else _journal(stack, journal, settings)
+        counters = Counters(address, timeout_ms=settings.redis_timeout_ms, journal=kept)
         stack.push_async_callback(counters.stop)
         await counters.start()
 
@@ -93,9 +97,7 @@ async def office(settings: Settings, redis_url: str, postgres_url: str, listen: 
             fresh_for_s=settings.document_fresh_for_s, usable_for_s=settings.document_usable_for_s
         )
         credentials = Credentials()
-        keyring = Keyring(
-            credentials, fresh_for_s=settings.document_fresh_for_s, usable_for_s=settings.document_usable_for_s
-        )
+        keyring = _keyring(credentials, settings)
         documents = _documents(address, entitlements, counters, keyring, settings)
         stack.push_async_callback(documents.stop)
         await documents.start()
@@ -128,11 +130,31 @@ async def office(settings: Settings, redis_url: str, postgres_url: str, listen: 
     telemetry.log.info(telemetry.Event.OFFICE_STOPPED)
 
 
+async def _database(stack: contextlib.AsyncExitStack, postgres_url: str) -> Database:
+    database = await Database.open(postgres_url)
+    stack.push_async_callback(database.close)
+    if missing := await pending(database):
+        raise PreconditionError(f"the database lacks {', '.join(missing)}; run: tollkeeper migrate")
+    return database
+
+
+def _journal(stack: contextlib.AsyncExitStack, folder: Path, settings: Settings) -> Journal:
+    kept = open_in(folder, bytes_max=settings.journal_bytes_max, gateway=draw_gateway())
+    stack.callback(kept.close)
+    return kept
+
+
 def _entrances(listen: Sequence[str], settings: Settings, tls: ServerTls | None) -> list[Entrance]:
     places = entrances(listen, settings.auth, tls=tls is not None)
     if clear := [place.address for place in places if place.in_clear]:
         telemetry.log.warning(telemetry.Event.KEYS_IN_CLEAR, listen=clear)
     return places
+
+
+def _keyring(credentials: Credentials, settings: Settings) -> Keyring:
+    """They are documents like any other, and believed as long."""
+    fresh_for_s, usable_for_s = settings.document_fresh_for_s, settings.document_usable_for_s
+    return Keyring(credentials, fresh_for_s=fresh_for_s, usable_for_s=usable_for_s)
 
 
 def _documents(

@@ -57,6 +57,9 @@ class Settings:
     tls_client_ca: Annotated[str | None, _path] = None  # none: clients are asked for no certificate
     tls_server_ca: Annotated[str | None, _path] = None  # none: commands ask without TLS
 
+    journal: Annotated[str | None, _journal] = None  # none: in the user's state folder, or dev's; off: none is kept
+    journal_bytes_max: Annotated[int, _whole(2**16, 2**30)] = 2**24  # 90,000 events: 90 s at a thousand a second
+
     redis_timeout_ms: Annotated[int, _whole(1, 60_000)] = 250  # a thousand times Redis's usual answer on one host
     check_deadline_ms: Annotated[int, _whole(2, 600_000)] = 1000  # who waits longer for a check has given up
     idempotency_ttl_s: Annotated[int, _whole(10, DAY_S)] = 600  # outlives a client's retries; ~200 bytes each in Redis
@@ -159,6 +162,12 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 def _path(text: str) -> str:
     if not text.startswith("/"):
         raise SettingsError(f"expected an absolute path, not {text!r}")
+    return text
+
+
+def _journal(text: str) -> str:
+    if text != "off" and not text.startswith("/"):
+        raise SettingsError(f"expected an absolute path, or off, not {text!r}")
     return text
 
 

@@ -93,12 +93,18 @@ class Running:
 
 @asynccontextmanager
 async def running_office(
-    folder: Path, redis_url: str, postgres_url: str, settings: Settings = NOBODY_IS_ASKED
+    folder: Path,
+    redis_url: str,
+    postgres_url: str,
+    settings: Settings = NOBODY_IS_ASKED,
+    journal: Path | None = None,
 ) -> AsyncIterator[Running]:
-    """Run an office on a socket in `folder`; several may share stores."""
+    """Run an office on a socket in `folder`, with a journal if it is told where; several may share stores."""
     address = f"unix:{folder / f'{next(_numbers)}.sock'}"
     async with AsyncExitStack() as stack:
-        office = await stack.enter_async_context(app.office(settings, redis_url, postgres_url, [address]))
+        office = await stack.enter_async_context(
+            app.office(settings, redis_url, postgres_url, [address], journal=journal)
+        )
         client = await stack.enter_async_context(Gateway(address))
         yield Running(office, client, redis_url, postgres_url)
 

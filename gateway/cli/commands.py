@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from billing_core.errors import BillingError
-from gateway.cli import ask, demo, desk, doctor, keys, plane, stores
+from gateway.cli import ask, demo, desk, doctor, journal, keys, plane, stores
 from gateway.cli.show import complain, out
 from gateway.errors import (
     AlreadyExistsError,
@@ -71,6 +71,7 @@ app.add_typer(key, name="key", rich_help_panel=RUN)
 app.command("office", rich_help_panel=RUN)(stores.office)
 app.command("migrate", rich_help_panel=RUN)(stores.migrate)
 app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
+app.command("journal", rich_help_panel=RUN)(journal.journal)
 
 
 def main() -> None:

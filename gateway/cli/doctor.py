@@ -15,6 +15,7 @@ from rich.text import Text
 
 from gateway.cli import diagnosis
 from gateway.cli.diagnosis import Row
+from gateway.cli.journal import journal_row
 from gateway.cli.options import STATE, Json, State, Target
 from gateway.cli.reach import find_target, gateway_at, running_dev, settings
 from gateway.cli.show import emit, out
@@ -68,7 +69,8 @@ async def _examine(target: str | None, state: Path) -> list[Row]:
         rows.append(Row("state folder", ok=False, found=str(error), mend="see who owns it, or give another --state"))
         running = None
     of_stores, of_gateway = await asyncio.gather(_stores(chosen, running or {}), _gateway(target, state))
-    return [*rows, *of_stores, of_gateway]
+    of_journals = journal_row(chosen, state if running else None)
+    return [*rows, *of_stores, of_journals, of_gateway]
 
 
 async def _stores(chosen: Settings, running: Mapping[str, str]) -> list[Row]:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import tempfile
 from dataclasses import replace
 from importlib.resources import files
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from gateway.cli.journal import FOLDER, journal_folder
 from gateway.cli.options import STATE, Json, State
 from gateway.cli.reach import NOTE, running_dev, settings
 from gateway.cli.show import emit, out, say
@@ -70,6 +72,7 @@ def dev_reset(context: typer.Context, state: State = STATE) -> None:
         asyncio.run(embedded.reset(folder))  # refuses while a gateway runs on it
         for name in (NOTE, SOCKET):  # what a killed gateway left
             (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
     out.print(f"[bold green]emptied[/] {escape(str(folder))}", soft_wrap=True)
 
 
@@ -84,9 +87,10 @@ def office(listen: Listen = None) -> None:
             "or run one on stores of its own with: tollkeeper dev"
         )
     redis_url, postgres_url = chosen.redis_url, chosen.postgres_url
+    kept_in = journal_folder(chosen)
 
     async def serve() -> None:
-        async with app.office(chosen, redis_url, postgres_url, listen or chosen.listen) as running:
+        async with app.office(chosen, redis_url, postgres_url, listen or chosen.listen, journal=kept_in) as running:
             _say_serving(running.listen)
             await app.until_told_to_stop()
 
@@ -127,7 +131,10 @@ async def dev_gateway(state: Path, listen: list[str] | None = None) -> AsyncIter
             say(f"applied {name}")
         folder = stack.enter_context(_socket_folder(state))
         addresses = [f"unix:{folder / SOCKET}", *(listen or ())]
-        office = await stack.enter_async_context(app.office(chosen, stores.redis_url, stores.postgres_url, addresses))
+        kept_in = journal_folder(chosen, state)
+        office = await stack.enter_async_context(
+            app.office(chosen, stores.redis_url, stores.postgres_url, addresses, journal=kept_in)
+        )
         await _apply_sample(office.listen[0])
         stack.enter_context(_noted(state, office, stores))
         yield office

@@ -15,7 +15,7 @@ from gateway.counters import consume
 from gateway.counters.connection import Address, Connection, ReplyError
 from gateway.counters.deadlines import TICK_S, DeadlineWheel
 from gateway.counters.reconnect import stay_connected
-from gateway.counters.standing import Standing
+from gateway.counters.standing import Standing, draw_gateway
 from gateway.counters.usage import find
 from gateway.errors import StoreUnavailableError
 from gateway.telemetry import Event, Seldom
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.counters.consume import Answer, Order
+    from gateway.journal import Journal
 
 RESEND_S_MAX: Final = 5.0
 """A claim is sent again no later than this after its first sending: the flusher keeps entries twice as long."""
@@ -58,8 +59,10 @@ class _Ask:
 class Counters:
     """The live numbers of all buckets on one Redis."""
 
-    def __init__(self, address: Address, *, timeout_ms: int) -> None:
-        self.standing = Standing()
+    def __init__(self, address: Address, *, timeout_ms: int, journal: Journal | None = None) -> None:
+        """Every event that is counted is added to `journal`, under whose gateway this one begins to count."""
+        self.standing = Standing(draw_gateway() if journal is None else journal.gateway)
+        self._journal = journal
         self._log = Seldom()
         self._address = address
         self._timeout_s = timeout_ms / 1000
@@ -198,6 +201,16 @@ class Counters:
         if not ask.answered:
             ask.answered = True
             self._pending.pop(ask.number, None)
+            if self._journal is not None and answer.kind == b"COUNTED" and ask.order.event is not None:
+                self._journal.add(
+                    ask.line,
+                    answer.event_id,
+                    ask.order.bucket,
+                    answer.now_ms,
+                    ask.order.counter,
+                    answer.window_start_ms,
+                    ask.order.event,
+                )
             ask.reply(answer)
 
     def _expire(self, ask: _Ask) -> None:

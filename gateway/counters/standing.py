@@ -22,8 +22,8 @@ READ_S_MAX: Final = 1.0
 class Standing:
     """What the scripts must be told: the gateway's name, and each bucket's line while it may be believed."""
 
-    def __init__(self) -> None:
-        self.gateway = _draw_gateway()
+    def __init__(self, gateway: str) -> None:
+        self.gateway = gateway
         self.lines: list[str | None] = [None] * keys.BUCKETS
         self._registered: set[int] = set()
         self._previous: tuple[ServerIdentity, int] | None = None
@@ -75,7 +75,7 @@ class Standing:
             if holds and reply[1] is None:
                 missing.add(bucket)
         if missing & self._registered:  # struck off while we live: what we sent under that name stays unknown
-            self.gateway, self._registered = _draw_gateway(), set()
+            self.gateway, self._registered = draw_gateway(), set()
             missing = {bucket for bucket, line in enumerate(lines) if line is not None}
         await asyncio.gather(*(connection.call("HSETNX", keys.head(b), self.gateway, 0) for b in missing))
         assert isinstance(at, list)
@@ -84,14 +84,14 @@ class Standing:
         self.lines = lines
 
 
+def draw_gateway() -> str:
+    """Name this process, new at every start: 80 random bits."""
+    return base64.b32encode(os.urandom(10)).decode().lower()
+
+
 def _readable(held: bytes | None) -> Line | None:
     """Take a line that nobody can read for none: its bucket is not believed, the others are."""
     try:
         return None if held is None else Line.parse(held)
     except StoreCorruptError:
         return None
-
-
-def _draw_gateway() -> str:
-    """Name this process, new at every start: 80 random bits."""
-    return base64.b32encode(os.urandom(10)).decode().lower()

@@ -20,6 +20,7 @@ from billing_core.aggregation import (
     WindowedMax,
 )
 from billing_core.catalog import BILLING_INTERVALS, Catalog, Fee, Meter, MeterPrice, Plan
+from billing_core.currencies import MINOR_DIGITS_OF_CODE
 from billing_core.entitlements import (
     CEILING_MAX,
     METERED_WINDOWS,
@@ -36,7 +37,7 @@ from billing_core.entitlements import (
     Switch,
     Window,
 )
-from billing_core.money import MINOR_DIGITS_OF_CODE, Currency
+from billing_core.money import Currency
 from billing_core.periods import Interval
 from billing_core.prices import (
     Capacity,

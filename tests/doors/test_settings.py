@@ -25,6 +25,8 @@ REFUSED = [
     ("TARGET", "https://localhost:7071", "expected unix:/path or HOST:PORT"),
     ("TARGET", "unix:gateway.sock", "absolute path"),
     ("LISTEN", "127.0.0.1", "expected unix:/path or HOST:PORT"),
+    ("JOURNAL", "journal", "absolute path, or off"),
+    ("JOURNAL_BYTES_MAX", "65535", "from 65536 to 1073741824"),
     ("LISTEN", "127.0.0.1:7071,,unix:/run/t.sock", "expected unix:/path or HOST:PORT, not ''"),
     ("LISTEN", "127.0.0.1:7071,127.0.0.1:7071", "each address once"),
     ("AUTH", "key", "one or more of none, keys, mtls"),
@@ -57,6 +59,8 @@ ACCEPTED = [
     ("TARGET", "[::1]:7071"),
     ("KEY", "tk_live_whatever"),
     ("TLS_SERVER_CA", "/etc/tollkeeper/ca.pem"),
+    ("JOURNAL", "/var/lib/tollkeeper"),
+    ("JOURNAL", "off"),
 ]
 
 
@@ -115,8 +119,10 @@ def test_an_unknown_variable_is_an_error_with_a_suggestion() -> None:
     """A misspelt variable would else be silently without effect."""
     with pytest.raises(SettingsError, match=r"TOLLKEEPER_REDIS_ULR: .* did you mean TOLLKEEPER_REDIS_URL\?"):
         read(REDIS_ULR="redis://localhost")
-    with pytest.raises(SettingsError, match=r"TOLLKEEPER_COLOUR: there is no such setting; there are .*_LISTEN"):
-        read(COLOUR="blue")
+    with pytest.raises(
+        SettingsError, match=r"TOLLKEEPER_COLOUR_OF_LOGS: there is no such setting; there are .*_LISTEN"
+    ):
+        read(COLOUR_OF_LOGS="blue")
 
 
 @pytest.mark.parametrize(
