@@ -73,6 +73,7 @@ async def test_a_killed_office_leaves_every_reply_in_its_journal(
         "TOLLKEEPER_REDIS_URL": redis_url,
         "TOLLKEEPER_POSTGRES_URL": postgres_url,
         "TOLLKEEPER_JOURNAL": str(folder),
+        "TOLLKEEPER_AUTH": "none",
     }
     process = await terminal.start("office", "--listen", address, **stores)
     answered: list[str] = []

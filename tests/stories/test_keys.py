@@ -37,7 +37,8 @@ async def dev() -> AsyncIterator[Dev]:
 async def office(dev: Dev, *listen: str) -> AsyncIterator[str]:
     """Run `tollkeeper office` on its stores, with nothing said about who is let in; yields where it serves."""
     stores = {f"TOLLKEEPER_{name.upper()}": dev.note[name] for name in ("redis_url", "postgres_url")}
-    process = await terminal.start("office", *(word for address in listen for word in ("--listen", address)), **stores)
+    places = [word for address in listen for word in ("--listen", address)]
+    process = await terminal.start("office", *places, **stores, TOLLKEEPER_JOURNAL="off")
     assert process.stdout is not None
     try:
         async with asyncio.timeout(terminal.WAIT_S_MAX):
