@@ -100,7 +100,9 @@ async def test_the_library_h2_finds_nothing_wrong(served: Served) -> None:
     for stream_id in waiting:
         path = ("/test/Echo", "/test/Fail", "/test/Nothing", "/test/Much")[stream_id % 4 if stream_id % 8 < 4 else 0]
         client.send_headers(stream_id, fields_of(path))
-        client.send_data(stream_id, b"\0\0\0\0\x06reused" if path == "/test/Fail" else b"\0\0\0\0\x0242", end_stream=True)
+        client.send_data(
+            stream_id, b"\0\0\0\0\x06reused" if path == "/test/Fail" else b"\0\0\0\0\x0242", end_stream=True
+        )
     async with asyncio.timeout(10):
         while waiting:
             writer.write(client.data_to_send())

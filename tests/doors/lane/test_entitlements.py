@@ -1,4 +1,4 @@
-"""EntitlementService and Health on the lane, over a real Redis: every answer and every error is that of the other door."""
+"""EntitlementService and Health on the lane, over a real Redis: each answer and each error is the other door's."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ ASKED = {
     "a message cut": b"\x0a\x05acm",
     "no message of ours": b"\xff\xff\xff\xff",
     "a field of another type": b"\x08\x01",
-    "an unknown field": CheckEntitlementRequest(customer="acme", feature="max_seats").SerializeToString() + b"\x98\x06\x01",
+    "an unknown field": CheckEntitlementRequest(customer="acme", feature="max_seats").SerializeToString()
+    + b"\x98\x06\x01",
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import pytest
 from hyperframe import frame as hyper
 
 from gateway.lane.limits import CONNECTION_WINDOW, STREAM_WINDOW
@@ -24,6 +23,8 @@ from tests.doors.lane.wire import (
 )
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.doors.lane.wire import Served
 
 MUCH = fields_of("/test/Much")

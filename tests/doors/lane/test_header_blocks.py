@@ -15,7 +15,7 @@ from gateway.lane.call import Method
 from gateway.lane.fields import FieldReader, HeaderListTooLargeError
 from gateway.lane.frames import COMPRESSION_ERROR, ConnectionFault
 from gateway.lane.limits import HEADER_LIST_BYTES_MAX, KNOWN_BLOCK_BYTES_MAX, KNOWN_BLOCKS_MAX
-from gateway.lane.opening import MalformedRequestError
+from gateway.lane.opening import MalformedRequestError, opening_of
 from tests.doors.lane.wire import fields_of
 
 METHODS = {path: Method(lambda _: None, "caller") for path in (b"/test/Echo", b"/test/Hold")}
@@ -118,7 +118,9 @@ def test_a_list_that_is_too_large_leaves_the_table_as_its_sender_believes_it_to_
     assert reader.read(b"\xbe\xbf") == [(b"last", b"seen"), (b"first", big)]
 
 
-REST = literal(0, b":authority", b"t") + literal(0, b"te", b"trailers") + literal(0, b"content-type", b"application/grpc")
+REST = (
+    literal(0, b":authority", b"t") + literal(0, b"te", b"trailers") + literal(0, b"content-type", b"application/grpc")
+)
 NEWEST_AS_PATH = b"\x83\x86\xbe" + REST
 """A request for whatever stands first in the table."""
 
@@ -200,6 +202,23 @@ def test_a_whole_connection_reads_the_same_with_and_without_memory() -> None:
         if opening.refusal is None:
             assert opening.timeout_s == pytest.approx(int(told["grpc-timeout"][:-1]) / 1000)
     assert known > 1000
+
+
+@given(st.lists(st.tuples(st.sampled_from(["1S", "20m", "x", "0n", ""]), st.integers(0, 6)), min_size=1, max_size=8))
+def test_a_timeout_that_changes_changes_nothing_else(calls: list[tuple[str, int]]) -> None:
+    """Whatever was sent before it and wherever it stands: the opening is that of a connection's first block."""
+    encoder, blocks = hpack.Encoder(), Blocks(METHODS)
+    for timeout, at in calls:
+        fields = fields_of()
+        fields.insert(at, ("grpc-timeout", timeout))
+        raw = [(name.encode(), value.encode()) for name, value in fields]
+        try:
+            expected = opening_of(raw, METHODS)
+        except MalformedRequestError:
+            with pytest.raises(MalformedRequestError):
+                blocks.opening(encoder.encode(fields))
+            continue
+        assert blocks.opening(encoder.encode(fields)) == expected
 
 
 def test_the_librarys_table_is_as_large_as_we_say() -> None:

@@ -8,7 +8,6 @@ import ssl
 import stat
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +30,8 @@ from tests.doors.lane.wire import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.doors.lane.wire import Served
 
 HOLD = fields_of("/test/Hold")
@@ -184,7 +185,18 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "caller.ext").write_text("subjectAltName=URI:spiffe://test/caller\n")
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     for authority in ("ours", "theirs"):
-        openssl(folder, "req", "-x509", *curve, "-subj", f"/CN={authority}", "-keyout", f"{authority}.key", "-out", f"{authority}.pem")
+        openssl(
+            folder,
+            "req",
+            "-x509",
+            *curve,
+            "-subj",
+            f"/CN={authority}",
+            "-keyout",
+            f"{authority}.key",
+            "-out",
+            f"{authority}.pem",
+        )
     for name, authority, extension, days in (
         ("server", "ours", "server", ("-days", "1")),
         ("caller", "ours", "caller", ("-days", "1")),
@@ -226,7 +238,13 @@ async def test_tls_is_spoken_to_whom_it_may_concern(served: Served, certificates
     peer = await over_tls(address, certificates, "caller", ["h2"])
     await peer.echoes(1)
     assert "spiffe://test/caller" in repr(seen[0])
-    for caller, alpn in ((None, ["h2"]), ("stranger", ["h2"]), ("expired", ["h2"]), ("caller", []), ("caller", ["http/1.1"])):
+    for caller, alpn in (
+        (None, ["h2"]),
+        ("stranger", ["h2"]),
+        ("expired", ["h2"]),
+        ("caller", []),
+        ("caller", ["http/1.1"]),
+    ):
         try:
             other = await over_tls(address, certificates, caller, alpn)
             other.send(other.request(1))

@@ -246,7 +246,11 @@ ERRORS = {
 
 @asynccontextmanager
 async def serving(
-    folder: Path, limits: Limits | None = None, *, deadline_ms: int = 5000, before_write: Callable[[], None] | None = None
+    folder: Path,
+    limits: Limits | None = None,
+    *,
+    deadline_ms: int = 5000,
+    before_write: Callable[[], None] | None = None,
 ) -> AsyncIterator[Served]:
     """Serve methods that echo, hold, fail and answer much."""
     held: list[Call] = []
