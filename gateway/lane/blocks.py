@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.lane.fields import FieldReader, HeaderListTooLargeError
 from gateway.lane.limits import KNOWN_BLOCK_BYTES_MAX, KNOWN_BLOCKS_MAX
-from gateway.lane.opening import TIMEOUT, Opening, check_trailers, opening_of, timeout_s
+from gateway.lane.opening import TIMEOUT, MalformedRequestError, Opening, check_trailers, opening_of, timeout_s
 from gateway.lane.replies import LIST_TOO_LARGE
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class Blocks:
         changes = self._reader.changes
         try:
             check_trailers(self._reader.read(block))
-        except HeaderListTooLargeError:
-            return
+        except HeaderListTooLargeError as error:
+            raise MalformedRequestError("trailers are too large") from error
         finally:
             if self._reader.changes != changes:
                 self.known.clear()

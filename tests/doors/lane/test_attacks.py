@@ -170,6 +170,16 @@ async def test_an_hpack_bomb_is_defused(served: Served, peer: Peer) -> None:
     assert served.lane.in_flight == 0
 
 
+async def test_bombs_by_the_hundred_are_cut_off(served: Served, peer: Peer) -> None:
+    """A flood of them is a flood."""
+    bomb = b"\x82" * 2000  # :method GET, again and again
+    with bounded(mebibytes=4, seconds=5):
+        for stream_id in range(1, 2001, 2):
+            peer.send(raw(HEADERS, END_HEADERS, stream_id, bomb))
+        assert await peer.end() in (CALM, None)
+    assert served.lane.in_flight == 0
+
+
 async def test_requests_that_never_end_fill_no_memory(short_folder: Path) -> None:
     """A thousand streams each with half a message: refused together at a bound, each ended at its deadline."""
     limits = Limits(body_bytes_max=2 * MEBI)
@@ -226,6 +236,7 @@ async def test_who_does_not_read_is_not_read(short_folder: Path) -> None:
         with bounded(mebibytes=8, seconds=5):
             peer.send(flood)
             while served.lane.connections:
+                assert all(len(one._rest) < MEBI // 2 for one in served.lane.connections)
                 await asyncio.sleep(0.05)
         async with served.peer() as other:
             await other.echoes(1)
