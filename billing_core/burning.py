@@ -179,12 +179,13 @@ def _in_time(uses: tuple[Use, ...], at: datetime) -> list[Use]:
 
 def _carried(balance: Balance, at: datetime) -> Grant | None:
     grant = balance.grant
-    # 1. over: nothing to carry; 2. filled up again; 3. rolled over by its rule; 4. goes on as it is
+    # 1. over: nothing to carry; 2. filled up again, or not there yet; 3. rolled over by its rule, unless it begins with
+    # this very reset: what was granted for the stretch to come lost nothing in the one before; 4. goes on as it is
     if grant.ends_at is not None and grant.ends_at <= at:
         return None
     if grant.recurs is not None or grant.effective_at > at:
         return grant
-    if grant.rollover is not None:
+    if grant.rollover is not None and grant.effective_at < at:
         ends = [end for end in (grant.expires_at, grant.rollover.end(at)) if end is not None]
         return replace(grant, amount=grant.rollover.kept(balance.left), expires_at=min(ends, default=None))
     return replace(grant, amount=balance.left)

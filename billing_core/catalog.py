@@ -12,8 +12,9 @@ from billing_core.money import Currency, price_amount
 from billing_core.names import check_name, check_text, check_type, one_of
 from billing_core.periods import Interval
 from billing_core.prices import Capacity, Price, Terms
+from billing_core.prices.curve import Curve, curve_of
 from billing_core.prices.models import EventPrice
-from billing_core.prices.terms import check_suits
+from billing_core.prices.terms import ChargeWhen, check_suits
 from billing_core.proration import ProrationBasis
 
 BILLING_INTERVALS = (Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR)
@@ -38,12 +39,15 @@ class Meter:
 class MeterPrice:
     """A price, the meter whose quantity it prices, and what applies around its model.
 
-    Capacity looks at several meters and has none of its own.
+    Capacity looks at several meters and has none of its own. The curve, where there is one, charges every quantity of
+    the meter as the price and its terms do.
     """
 
     meter: str | None
     price: Price
     terms: Terms = field(default_factory=Terms)
+    curve: Curve | None = field(init=False, repr=False, compare=False)
+    description: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.price, Price):
@@ -56,6 +60,9 @@ class MeterPrice:
             )
         check_type("terms", self.terms, Terms)
         check_suits(self.price, self.terms)
+        object.__setattr__(self, "curve", curve_of(self.price) if self.terms.are_plain else None)
+        filters = "".join(f", {name} {'/'.join(self.terms.filter[name])}" for name in sorted(self.terms.filter))
+        object.__setattr__(self, "description", f"{', '.join(self.meters)} ({self.price.model}{filters})")
 
     @property
     def meters(self) -> tuple[str, ...]:
@@ -68,17 +75,24 @@ class MeterPrice:
 
 @dataclass(frozen=True, slots=True)
 class Fee:
-    """A flat amount: for every interval, or once where `every` is None."""
+    """A flat amount: for every interval, or once where `every` is None.
+
+    Where a plan runs for a part of its period, a recurring fee is prorated with it unless it says otherwise.
+    """
 
     name: str
     amount: Decimal
     every: Interval | None
+    charge_when: ChargeWhen = ChargeWhen.ARREARS
+    prorated: bool = True
 
     def __post_init__(self) -> None:
         check_text("name", self.name)
         object.__setattr__(self, "amount", price_amount("amount", self.amount))
         if self.every is not None:
             check_type("every", self.every, Interval)
+        check_type("charge_when", self.charge_when, ChargeWhen)
+        check_type("prorated", self.prorated, bool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Protocol
 from billing_core.errors import InvalidValueError
 from billing_core.money import Currency, Money, Quotient, RoundingPoint, exact_decimal, price_amount, rounded, total
 from billing_core.names import check_name, check_text, check_type
+from billing_core.proration import WHOLE, Share
 
 
 class Charged(Protocol):
@@ -26,28 +27,6 @@ class Charged(Protocol):
     @property
     def amount(self) -> Money:
         """Return its rounded amount."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveDays:
-    """The days of a period on which the plan ran: a partial period commits to a part."""
-
-    active: int
-    period: int
-
-    def __post_init__(self) -> None:
-        if type(self.period) is not int or self.period < 1:
-            raise InvalidValueError("period", self.period, "is not a number of days", "a whole number from 1")
-        if type(self.active) is not int or not 0 <= self.active <= self.period:
-            rule = f"a whole number from 0 to {self.period}"
-            raise InvalidValueError("active", self.active, "is not a number of days of the period", rule)
-
-    def of(self, amount: Decimal | Fraction) -> Fraction:
-        """Take that part of an amount, exactly."""
-        return Fraction(Fraction(amount) * self.active, self.period)
-
-
-WHOLE_PERIOD = ActiveDays(1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +49,7 @@ class Commitment:
             object.__setattr__(self, "maximum", price_amount("maximum", self.maximum))
             if self.maximum < self.minimum:
                 raise InvalidValueError("maximum", self.maximum, "is below the minimum", f"at least {self.minimum}")
-        object.__setattr__(self, "overage_factor", _checked_factor(self.overage_factor))
+        object.__setattr__(self, "overage_factor", checked_factor(self.overage_factor))
         if self.meters is not None:
             object.__setattr__(self, "meters", frozenset(self.meters))
             for meter in sorted(self.meters, key=str):
@@ -89,14 +68,14 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """The time a commitment is settled over: its active days, what it counted before, and whether it ends now."""
+    """The time a commitment is settled over: the part that ran, what it counted before, and whether it ends now."""
 
-    days: ActiveDays = WHOLE_PERIOD
+    part: Share = WHOLE
     charged_before: Decimal = Decimal(0)
     is_final: bool = True
 
     def __post_init__(self) -> None:
-        check_type("days", self.days, ActiveDays)
+        check_type("part", self.part, Share)
         object.__setattr__(self, "charged_before", exact_decimal("charged_before", self.charged_before))
         check_type("is_final", self.is_final, bool)
 
@@ -157,11 +136,11 @@ def _settlement(commitment: Commitment, stretch: Stretch, lines: Sequence[Charge
     """Overage factor → maximum → minimum, each on what was charged until now less what was charged before.
 
     In this order because the maximum limits what is paid, however it came about, and because a true-up is what is
-    still lacking when all else is said; it is due on the last split only. Bounds are prorated by active days and
+    still lacking when all else is said; it is due on the last split only. Bounds are prorated by the part that ran and
     rounded here, as amounts that can be paid.
     """
-    minimum = _on_a_line(stretch.days.of(commitment.minimum), currency)
-    maximum = None if commitment.maximum is None else _on_a_line(stretch.days.of(commitment.maximum), currency)
+    minimum = _on_a_line(stretch.part.of(commitment.minimum), currency)
+    maximum = None if commitment.maximum is None else _on_a_line(stretch.part.of(commitment.maximum), currency)
     charged = total((line.amount for line in lines), currency)
     before = Money(stretch.charged_before, currency)
     until_now = before + charged
@@ -203,18 +182,25 @@ class WindowSettlement:
 
 
 def settle_windows(
-    charges: Iterable[Quotient], committed: Quotient, currency: Currency, overage_factor: Decimal = Decimal(1)
+    charges: Iterable[Quotient],
+    committed: Quotient,
+    currency: Currency,
+    overage_factor: Decimal = Decimal(1),
+    parts: Sequence[Share] | None = None,
 ) -> WindowSettlement:
     """Charge every window at least what was committed for it, and the factor times what goes beyond.
 
     A committed quantity is handed in as its price: `charge(price, quantity)`. Windows are many and their sums are
-    lines, so that no window is rounded.
+    lines, so that no window is rounded. `parts` says how much of each the plan ran for; without them it
+    ran for all.
     """
-    least, factor = committed.fraction, Fraction(_checked_factor(overage_factor))
+    factor = Fraction(checked_factor(overage_factor))
     nothing = Fraction(0)
+    charged = [charge.fraction for charge in charges]
+    committed_to = [part.of(committed.fraction) for part in parts or [WHOLE] * len(charged)]
     windows = tuple(
         WindowPart(one, max(least - one, nothing), max(one - least, nothing) * (factor - 1))
-        for one in (charge.fraction for charge in charges)
+        for one, least in zip(charged, committed_to, strict=True)
     )
     return WindowSettlement(
         windows,
@@ -243,7 +229,8 @@ def _on_a_line(exact: Fraction, currency: Currency) -> Money:
     return rounded(Quotient.of(exact), currency, RoundingPoint.LINE)
 
 
-def _checked_factor(value: object) -> Decimal:
+def checked_factor(value: object) -> Decimal:
+    """Take a factor for use beyond a commitment: at least 1."""
     factor = price_amount("overage_factor", value)
     if factor < 1:
         raise InvalidValueError("overage_factor", value, "makes use beyond a commitment cheaper", "at least 1")

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from billing_core.commitments import ActiveDays
 from billing_core.errors import InvalidValueError
 from billing_core.invoice import Invoice
 from billing_core.money import Money, RoundingPoint, rounded_parts, total
 from billing_core.names import check_type
+from billing_core.proration import Share
 from billing_core.tax import Taxed, Taxes, TaxMode, taxes
 
 
@@ -28,17 +28,17 @@ class CreditNote:
         assert self.total == (self.subtotal + self.taxes.total if is_added else self.subtotal)
 
 
-def credit_unused(invoice: Invoice, unused: Mapping[int, ActiveDays]) -> CreditNote:
-    """Give back the unused days of some lines, by their index: of what they cost after all deductions.
+def credit_unused(invoice: Invoice, unused: Mapping[int, Share]) -> CreditNote:
+    """Give back the unused part of some lines, by their index: of what they cost after all deductions.
 
     Amounts and tax are computed from exact parts and rounded once each, as the invoice's were.
     """
-    for index, days in unused.items():
+    for index, part in unused.items():
         check_type("unused", index, int)
         if not 0 <= index < len(invoice.lines):
             rule = f"the index of a line, from 0 to {len(invoice.lines) - 1}"
             raise InvalidValueError("unused", index, "is no line of the invoice", rule)
-        check_type(f"unused[{index}]", days, ActiveDays)
+        check_type(f"unused[{index}]", part, Share)
     exact = tuple(
         unused[index].of(max(invoice.net(index), Fraction(0))) if index in unused else Fraction(0)
         for index in range(len(invoice.lines))

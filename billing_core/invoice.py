@@ -45,8 +45,9 @@ class Credited:
 class InvoiceRequest:
     """All that an invoice depends on.
 
-    `progressive` is what invoices within the period have charged of its usage, before tax; `grants` are promotional
-    money, each with what is left of it; `credit_notes` are used in the order given; `wallet` is a balance.
+    `progressive` is what invoices within the period have charged of its usage, before tax; `grants` are money, each
+    with what is left of it, and one that was paid for is a wallet of its own; `credit_notes` are used in the order
+    given; `wallet` is a balance.
     """
 
     currency: Currency
@@ -75,9 +76,9 @@ class InvoiceRequest:
         for index, grant in enumerate(self.grants):
             if grant.currency is None:
                 raise InvalidValueError(f"grants[{index}].currency", None, "pays no invoice", "a grant of money")
-            if not grant.is_promotional:
-                rule = "a promotional grant; what was paid for is in a wallet"
-                raise InvalidValueError(f"grants[{index}].cost_basis", grant.cost_basis, "was paid for", rule)
+            if not grant.is_promotional and grant.meters is not None:
+                rule = "a paid grant without meters: after tax, nothing belongs to one line"
+                raise InvalidValueError(f"grants[{index}].meters", len(grant.meters), "meters are named", rule)
         self._check_currencies()
 
     def _check_currencies(self) -> None:
@@ -146,19 +147,20 @@ class Invoice:
 
 
 def build(request: InvoiceRequest) -> Invoice:
-    """Lines → progressive credit → coupons → promotional credits → tax → credit notes → wallet → due.
+    """Lines → progressive credit → coupons → promotional credits → tax → credit notes → paid credits → wallet → due.
 
     In this order because tax is owed on what the customer really pays for: what was charged before, and what is given
     for nothing, comes off before tax, by coupon and then by credit, so that a percentage is one of what was used.
     What has been paid with money is money: it comes off after tax, and a credit note, which can pay nothing else,
-    before the wallet, which can. Lago orders the same; OpenMeter applies all credits before tax, Orb a customer's
-    balance after it. Coupons have their own order in `discounts.in_coupon_order`, grants in `credits.in_burn_order`.
+    before paid credits and the wallet, which can. Lago orders the same; OpenMeter applies all credits before tax, Orb a
+    customer's balance after it. Coupons have their own order in `discounts.in_coupon_order`, grants in
+    `credits.in_burn_order`.
     """
     left = Remainder(request.lines, request.currency)
     metered = [line.meter is not None for line in request.lines]
     deductions = [left.deduct(DeductionKind.PROGRESSIVE, one.name, one.amount, metered) for one in request.progressive]
     deductions += [left.redeem(coupon) for coupon in in_coupon_order(request.coupons)]
-    deductions += [left.burn(grant) for grant in in_burn_order(request.grants) if grant.is_active(request.at)]
+    deductions += [left.burn(grant) for grant in _burning(request) if grant.is_promotional]
 
     charged = total((line.amount for line in request.lines), request.currency)
     subtotal = charged - total((deduction.amount for deduction in deductions), request.currency)
@@ -178,9 +180,16 @@ def build(request: InvoiceRequest) -> Invoice:
     )
 
 
+def _burning(request: InvoiceRequest) -> list[Grant]:
+    return [grant for grant in in_burn_order(request.grants) if grant.is_active(request.at)]
+
+
 def _means(request: InvoiceRequest) -> Iterable[tuple[PaymentKind, str, Money]]:
     for note in request.credit_notes:
         yield PaymentKind.CREDIT_NOTE, note.name, note.amount
+    for grant in _burning(request):
+        if not grant.is_promotional:
+            yield PaymentKind.WALLET, grant.id, payable(Money(grant.amount, request.currency))
     if request.wallet is not None:
         yield PaymentKind.WALLET, "wallet", payable(request.wallet)
 

@@ -35,7 +35,7 @@ def stored(invoice: Invoice) -> dict[str, object]:
                 "amount": line.amount.text(),
                 "deducted": deducted.text(),
                 "rates": [_rate(rate) for rate in line.rates],
-                "tax": _fraction_text(tax),
+                "tax": fraction_text(tax),
             }
             for line, deducted, tax in zip(invoice.lines, invoice.deducted, invoice.taxes.of_lines, strict=True)
         ],
@@ -45,7 +45,7 @@ def stored(invoice: Invoice) -> dict[str, object]:
                 "name": one.name,
                 "asked": one.asked.text(),
                 "amount": one.amount.text(),
-                "shares": [_fraction_text(share) for share in one.shares],
+                "shares": [fraction_text(share) for share in one.shares],
             }
             for one in invoice.deductions
         ],
@@ -56,8 +56,8 @@ def stored(invoice: Invoice) -> dict[str, object]:
             "rates": [
                 _rate(one.rate)
                 | {
-                    "taxable": _fraction_text(one.taxable),
-                    "exact": _fraction_text(one.exact),
+                    "taxable": fraction_text(one.taxable),
+                    "exact": fraction_text(one.exact),
                     "amount": one.amount.text(),
                 }
                 for one in invoice.taxes.of_rates
@@ -143,7 +143,8 @@ def _decimal(written: Written, name: str) -> Decimal:
     return exact_decimal(name, _field(written, name, str))
 
 
-def _fraction_text(exact: Fraction) -> str:
+def fraction_text(exact: Fraction) -> str:
+    """Write a fraction, however long it is."""
     # Python writes no whole number of more than 4300 digits, and reads none; a Decimal has no such bound.
     parts = [exact.numerator] if exact.denominator == 1 else [exact.numerator, exact.denominator]
     return "/".join(f"{Decimal(part):f}" for part in parts)

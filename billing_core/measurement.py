@@ -1,6 +1,6 @@
 """What the uses of a meter come to, as its aggregation says: the quantities that a price is applied to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from decimal import Decimal
 from typing import assert_never
@@ -58,6 +58,24 @@ def check_use(path: str, usage: Usage, aggregation: Aggregation) -> None:
     if by is not None and by not in usage.dimensions:
         rule = f"a value of {by}, because {usage.meter} is a {aggregation.name} by it"
         raise InvalidValueError(f"{path}.dimensions", None, f"says no {by}", rule)
+
+
+def summed(uses: Iterable[Usage]) -> dict[str, Decimal]:
+    """Measure all meters that sum, at once and in the exact context; one that was not used is missing."""
+    sums: dict[str, Decimal] = {}
+    for usage in uses:
+        meter = usage.meter
+        sums[meter] = sums[meter] + usage.quantity if meter in sums else usage.quantity
+    return sums
+
+
+def uses_of(meters: Iterable[str], uses: Iterable[Usage]) -> dict[str, list[Usage]]:
+    """Gather the uses of some meters, for which their sum is not enough."""
+    gathered: dict[str, list[Usage]] = {meter: [] for meter in meters}
+    for usage in uses if gathered else ():
+        if usage.meter in gathered:
+            gathered[usage.meter].append(usage)
+    return gathered
 
 
 def quantities_of(

@@ -70,6 +70,14 @@ class Period:
         """Whether the moment lies in the period."""
         return self.start <= at < self.end
 
+    def holds(self, other: "Period") -> bool:
+        """Whether all of the other one lies in it."""
+        return self.start <= other.start and other.end <= self.end
+
+    def text(self) -> str:
+        """Say both ends, as an error does."""
+        return f"{self.start.isoformat()} to {self.end.isoformat()}"
+
     @property
     def start_ms(self) -> int:
         """The start in whole milliseconds since 1970."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from itertools import pairwise
 from typing import assert_never
 
@@ -45,6 +46,13 @@ class Share:
         if not 0 < self.whole >= self.part:
             rule = f"at least {self.part}, above 0"
             raise InvalidValueError("whole", self.whole, "does not hold the part", rule)
+
+    def of(self, amount: Decimal | Fraction) -> Fraction:
+        """Take that part of an amount, exactly."""
+        return Fraction(Fraction(amount) * Fraction(self.part), Fraction(self.whole))
+
+
+WHOLE = Share(Decimal(1), Decimal(1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,20 +16,29 @@ from gateway.counters import keys
 from gateway.counters.connection import Address
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
+from gateway.counters.standing import draw_gateway
+from gateway.credentials import Credentials
 from gateway.entitlements import Entitlements
+from gateway.entrances import entrances
 from gateway.errors import PreconditionError
 from gateway.flusher import Flusher
+from gateway.journal import open_in
 from gateway.keeper import Keeper
+from gateway.keyring import Keyring
 from gateway.publisher import Publisher
 from gateway.records.database import Database
 from gateway.records.migrate import migrate, pending
 from gateway.rpc import services
 from gateway.rpc.server import RpcDoor
+from gateway.tls import server_tls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
+    from pathlib import Path
 
+    from gateway.entrances import Entrance
     from gateway.settings import Settings
+    from gateway.tls import ServerTls
 
 Result = TypeVar("Result")
 
@@ -60,12 +69,17 @@ def run(main: Coroutine[None, None, Result], *, quiet: bool = False) -> Result:
 
 
 @contextlib.asynccontextmanager
-async def office(settings: Settings, redis_url: str, postgres_url: str, listen: Sequence[str]) -> AsyncIterator[Office]:
-    """Everything that one process needs to decide, to write down and to publish.
+async def office(
+    settings: Settings, redis_url: str, postgres_url: str, listen: Sequence[str], *, journal: Path | None = None
+) -> AsyncIterator[Office]:
+    """Everything that one process needs to decide, to write down and to publish; `journal` is the folder of its own.
 
-    Raises PreconditionError when the database lacks a migration, StoreUnavailableError when Postgres does not answer.
+    Raises SettingsError when it may not listen there, PreconditionError when the database lacks a migration,
+    StoreUnavailableError when Postgres does not answer or the disk does not take a journal.
     """
     address = Address.parse(redis_url)
+    tls = server_tls(settings)
+    places = _entrances(listen, settings, tls)
     async with contextlib.AsyncExitStack() as stack:
         database = await Database.open(postgres_url)
         stack.push_async_callback(database.close)
@@ -76,20 +90,30 @@ async def office(settings: Settings, redis_url: str, postgres_url: str, listen: 
         stack.push_async_callback(keeper.stop)
         await keeper.start()
 
-        counters = Counters(address, timeout_ms=settings.redis_timeout_ms)
+        kept = None
+        if journal is not None:
+            kept = open_in(journal, bytes_max=settings.journal_bytes_max, gateway=draw_gateway())
+            stack.callback(kept.close)
+
+        counters = Counters(address, timeout_ms=settings.redis_timeout_ms, journal=kept)
         stack.push_async_callback(counters.stop)
         await counters.start()
 
         entitlements = Entitlements(
             fresh_for_s=settings.document_fresh_for_s, usable_for_s=settings.document_usable_for_s
         )
-        documents = _documents(address, entitlements, counters, settings)
+        credentials = Credentials()
+        keyring = _keyring(credentials, settings)
+        documents = _documents(address, entitlements, counters, keyring, settings)
         stack.push_async_callback(documents.stop)
         await documents.start()
 
         publisher = Publisher(database, address)
         stack.push_async_callback(publisher.stop)
         await publisher.start()
+
+        stack.callback(keyring.stop)
+        await keyring.start(documents)
 
         flusher = Flusher(
             database,
@@ -104,26 +128,44 @@ async def office(settings: Settings, redis_url: str, postgres_url: str, listen: 
         ttl_ms = settings.idempotency_ttl_s * 1000
         checker = Checker(entitlements, documents, counters, idempotency_ttl_ms=ttl_ms)
         methods = services.methods(services.Entitlements(checker), services.Plane(database, publisher))
-        door = RpcDoor(methods, deadline_ms=settings.check_deadline_ms)
+        door = RpcDoor(methods, credentials, deadline_ms=settings.check_deadline_ms, tls=tls)
         stack.push_async_callback(door.stop)
-        bound = await door.start(listen)
+        bound = await door.start(places)
         telemetry.log.info(telemetry.Event.OFFICE_STARTED, listen=bound)
         yield Office(tuple(bound), keeper)
     telemetry.log.info(telemetry.Event.OFFICE_STOPPED)
 
 
-def _documents(address: Address, entitlements: Entitlements, counters: Counters, settings: Settings) -> Documents:
+def _entrances(listen: Sequence[str], settings: Settings, tls: ServerTls | None) -> list[Entrance]:
+    places = entrances(listen, settings.auth, tls=tls is not None)
+    if clear := [place.address for place in places if place.in_clear]:
+        telemetry.log.warning(telemetry.Event.KEYS_IN_CLEAR, listen=clear)
+    return places
+
+
+def _keyring(credentials: Credentials, settings: Settings) -> Keyring:
+    """They are documents like any other, and believed as long."""
+    fresh_for_s, usable_for_s = settings.document_fresh_for_s, settings.document_usable_for_s
+    return Keyring(credentials, fresh_for_s=fresh_for_s, usable_for_s=usable_for_s)
+
+
+def _documents(
+    address: Address, entitlements: Entitlements, counters: Counters, keyring: Keyring, settings: Settings
+) -> Documents:
     time = asyncio.get_running_loop().time
 
     def changed(name: str) -> None:
         if name == keys.LINE_CHANGED:
             counters.check_lines()
+        elif name == keys.CREDENTIALS:
+            keyring.read_again()
         else:
             entitlements.forget(name)
 
     def regained() -> None:
         counters.check_lines()
         entitlements.doubt(time())
+        keyring.read_again()
 
     return Documents(address, on_change=changed, on_regained=regained, timeout_ms=settings.redis_timeout_ms)
 

@@ -1,34 +1,78 @@
-"""The hot path on one screen: entitlement → counters → decision, with at most one question to Redis."""
+"""The hot path on one screen: entitlement → counters → decision, with at most one question to Redis.
+
+A claim is prepared once: what was found out about it is kept with it, and holds until a document or a window is over.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from gateway.counters.consume import Key, Order
-from gateway.counters.usage import pack_claim
-from gateway.decision import Absent, Limit, Reason, Setting, Switch, Tally, decide, decide_counted, degrade, refuse
+from gateway.counters.ask import Ask
+from gateway.counters.consume import (
+    COUNTED,
+    KEY_REUSED,
+    PEEKED,
+    REFUSED,
+    REPLAYED,
+    STALE,
+    WRONG_WINDOW,
+    Order,
+)
+from gateway.decision import Decision, Reason, Tally, decide_counted, degrade, refuse
 from gateway.entitlements import Wanted, customer_document
 from gateway.errors import IdempotencyKeyReusedError, StoreCorruptError, StoreUnavailableError
+from gateway.prepared import Counting, Prepared, Preparing, Settled
 from gateway.telemetry import Event, Seldom
-from gateway.windows import COMPUTED_MS, Calendar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.counters.consume import Answer
     from gateway.counters.counting import Counters
     from gateway.counters.documents import Document, Documents
-    from gateway.decision import Claim, Decision
-    from gateway.entitlements import Entitlements, Subscriber
+    from gateway.decision import Claim
+    from gateway.entitlements import Entitlements
 
-    Reply = Callable[[Decision | IdempotencyKeyReusedError], None]
+    Told = Decision | IdempotencyKeyReusedError
+    Reply = Callable[[Told], None]
 
 TRIES_MAX: Final = 6
 """A document or a window may be found outdated this often in one check: more means that two parts disagree."""
 
-_COUNTED: Final = frozenset((b"COUNTED", b"REPLAYED", b"PEEKED"))
+_NOT_YET: Final = Order(0, "", "", 0, 1, 1, 1)
+"""Stands in a check until it is known what is counted."""
+
+_DECIDED: Final = frozenset((COUNTED, REPLAYED, PEEKED, REFUSED))
+
+
+class Check(Ask, kw_only=True, eq=False):
+    """A claim being decided for one caller; when that goes away, `wanted` is set to False."""
+
+    checker: Checker
+    prepared: Prepared
+    reply: Reply
+    found: Counting | None = None
+    tries: int = TRIES_MAX
+
+    def told(self, answer: Answer) -> None:
+        """Turn what the counters say into a decision, or decide again with what they know better."""
+        kind, order, found = answer.kind, self.order, self.found
+        assert found is not None
+        if kind in _DECIDED:
+            window_end_ms = order.window_end_ms
+            if not order.window_start_ms:  # it is the window's length
+                window_end_ms += answer.window_start_ms
+            tally = Tally(kind != REFUSED, answer.used, answer.now_ms, window_end_ms, self.event_id, kind == REPLAYED)
+            self.reply(decide_counted(found.limit, self.prepared.claim, tally, found.plan.name, order.version))
+        elif kind == KEY_REUSED:
+            claim = self.prepared.claim
+            self.reply(IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}"))
+        elif kind in (STALE, WRONG_WINDOW) and self.tries:
+            self.checker.decide_anew(self, answer)
+        else:
+            self.reply(degrade(found.plan.name, order.version))
 
 
 class Checker:
@@ -40,104 +84,111 @@ class Checker:
         self._entitlements = entitlements
         self._documents = documents
         self._counters = counters
-        self._idempotency_ttl_ms = idempotency_ttl_ms
-        self._calendar = Calendar()
+        self._preparing = Preparing(counters.standing, idempotency_ttl_ms)
         self._log = Seldom()
         self._time = asyncio.get_running_loop().time
 
-    def submit(self, claim: Claim, reply: Reply, deadline_s: float, tries: int = TRIES_MAX) -> None:
+    def prepare(self, claim: Claim) -> Prepared:
+        """Make a claim ready to be submitted, once or again and again."""
+        return Prepared(claim)
+
+    def submit(self, prepared: Prepared, reply: Reply, deadline_s: float) -> Check | None:
         """Decide a claim; `reply` gets the decision once, no later than `deadline_s` on the loop's clock.
 
-        The one error it may get instead is IdempotencyKeyReusedError.
+        The one error it may get instead is IdempotencyKeyReusedError. Returns the check that may be under way.
         """
-        reachable = self._documents.connected and tries > 0
-        found = self._entitlements.find(claim.customer, self._time(), reachable=reachable)
-        # 1. A document is missing or old: fetch it first. 2. No such customer, or no plan. 3. No such feature.
-        # 4. Answered without a counter. 5. Counted.
-        if isinstance(found, Wanted):
-            if reachable:
-                self._fetch(found.document, claim, reply, deadline_s, tries)
-            else:
-                reply(degrade())
-            return
-        if isinstance(found, Reason):
-            reply(refuse(found))
-            return
-        plan, version = found.plan.name, found.version
-        match found.plan.features.get(claim.feature):
-            case None:
-                reply(refuse(Reason.FEATURE_UNKNOWN, plan, version))
-            case Switch() | Setting() | Absent() as entitlement:
-                reply(decide(entitlement, plan, version))
-            case Limit() as limit:
-                self._count(found, limit, claim, reply, deadline_s, tries)
-
-    def _count(self, who: Subscriber, limit: Limit, claim: Claim, reply: Reply, deadline_s: float, tries: int) -> None:
-        length_ms = COMPUTED_MS.get(limit.window)
-        if length_ms is None:
-            interval = who.plan.billing_interval
-            start_ms, end_ms = self._calendar.span(
-                limit.window, self._counters.standing.now_ms(), who.anchor_ms, interval
-            )
-        else:
-            start_ms, end_ms = 0, length_ms
-        event = None
-        if limit.meter is not None:
-            event = pack_claim(claim.customer, claim.feature, limit.meter, claim.quantity, who.version)
-        order = Order(
-            bucket=who.bucket,
-            customer=claim.customer,
-            counter=f"{claim.feature}:{limit.window.value}",
-            window_start_ms=start_ms,
-            window_end_ms=end_ms,
-            quantity=claim.quantity,
-            version=who.version,
-            ceiling=None if limit.overage else limit.ceiling,
-            event=event,
-            key=self._key(claim),
-            peek=claim.peek,
-        )
-
-        def answered(answer: Answer) -> None:
-            match answer.kind:
-                case b"STALE" if tries:  # another gateway knows a newer document: fetch it
-                    self._entitlements.forget(customer_document(claim.customer))
-                    self.submit(claim, reply, deadline_s, tries - 1)
-                case b"WRONG_WINDOW" if tries:  # our clock is not Redis's
-                    self._counters.standing.tell_time(answer.now_ms)
-                    self.submit(claim, reply, deadline_s, tries - 1)
-                case b"KEY_REUSED":
-                    reply(IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}"))
-                case kind if kind in _COUNTED or kind == b"REFUSED":
-                    window_end_ms = end_ms if length_ms is None else answer.window_start_ms + length_ms
-                    tally = Tally(
-                        admitted=kind in _COUNTED,
-                        used=answer.used,
-                        now_ms=answer.now_ms,
-                        window_end_ms=window_end_ms,
-                        event_id=answer.event_id,
-                        replayed=kind == b"REPLAYED",
-                    )
-                    reply(decide_counted(limit, claim, tally, who.plan.name, who.version))
-                case _:
-                    reply(degrade(who.plan.name, who.version))
-
-        self._counters.consume(order, answered, deadline_s)
-
-    def _key(self, claim: Claim) -> Key | None:
-        """Name the event after the client's key, and tell one request under that key from another."""
-        if not claim.idempotency_key or claim.peek:
+        found = self._found(prepared)
+        if isinstance(found, Settled):
+            reply(found.decision)
             return None
-        named = f"l\0{claim.customer}\0{claim.idempotency_key}"
-        asked = f"{claim.feature}\0{claim.quantity}"
-        return Key(
-            event_id=hashlib.sha256(named.encode()).hexdigest()[:32],
-            fingerprint=hashlib.sha256(asked.encode()).hexdigest()[:16],
-            remember_ms=self._idempotency_ttl_ms,
-        )
+        if found is None:
+            check = Check(_NOT_YET, deadline_s, checker=self, prepared=prepared, reply=reply)
+            self._decide(check)
+        else:
+            check = Check(found.order, deadline_s, checker=self, prepared=prepared, reply=reply, found=found)
+            self._counters.consume(check)
+        return check
 
-    def _fetch(self, document: str, claim: Claim, reply: Reply, deadline_s: float, tries: int) -> None:
-        """Fetch a document and submit the claim again; by its deadline it is answered without."""
+    def submit_batch(
+        self, prepared: Sequence[Prepared], reply: Callable[[list[Told]], None], deadline_s: float
+    ) -> list[Check]:
+        """Decide every claim for itself; `reply` gets all that `submit` would have told of each, in their order.
+
+        Claims of one bucket are one call of the script, and are counted in their order.
+        """
+        batch = _Batch(len(prepared), reply)
+        checks: list[Check] = []
+        counted: dict[int, list[Check]] = {}
+        for place, one in enumerate(prepared):
+            found = self._found(one) or self._look(one, reachable=self._documents.connected)
+            if isinstance(found, Settled):
+                batch.put(place, found.decision)
+                continue
+            check = Check(_NOT_YET, deadline_s, checker=self, prepared=one, reply=partial(batch.put, place))
+            checks.append(check)
+            if isinstance(found, Counting):
+                check.order, check.found = found.order, found
+                counted.setdefault(found.order.bucket, []).append(check)
+            else:
+                self._decide(check)
+        for of_bucket in counted.values():
+            self._counters.consume_many(of_bucket)
+        return checks
+
+    def decide_anew(self, check: Check, answer: Answer) -> None:
+        """Decide again: another gateway knows a newer document, or our clock is not Redis's."""
+        if answer.kind == STALE:
+            self._entitlements.forget(customer_document(check.prepared.claim.customer))
+        else:
+            self._counters.standing.tell_time(answer.now_ms)
+            check.prepared.found = None
+        check.tries -= 1
+        self._decide(check)
+
+    def _decide(self, check: Check) -> None:
+        """Decide with what is in memory, or fetch what is missing first."""
+        reachable = self._documents.connected and check.tries > 0
+        found = self._found(check.prepared) or self._look(check.prepared, reachable=reachable)
+        # 1. Counted. 2. Answered without a counter. 3. A document is missing or old. 4. It cannot be fetched.
+        if isinstance(found, Counting):
+            check.order, check.found = found.order, found
+            self._counters.consume(check)
+        elif isinstance(found, Settled):
+            check.reply(found.decision)
+        elif isinstance(found, Decision):
+            check.reply(found)
+        elif reachable:
+            self._fetch(found.document, check)
+        else:
+            check.reply(degrade())
+
+    def _found(self, prepared: Prepared) -> Settled | Counting | None:
+        """Return what was found out, while it holds."""
+        found, now_s = prepared.found, self._time()
+        if (
+            found is not None
+            and now_s < found.until_s
+            and self._documents.connected
+            and self._entitlements.fresh(found.customer, found.plan, now_s)
+        ):
+            return found
+        return None
+
+    def _look(self, prepared: Prepared, *, reachable: bool) -> Settled | Counting | Decision | Wanted:
+        """Find out what a claim comes to; what holds for a while is kept with it."""
+        now_s = self._time()
+        who = self._entitlements.find(prepared.claim.customer, now_s, reachable=reachable)
+        if isinstance(who, Wanted):
+            return who
+        if isinstance(who, Reason):
+            return refuse(who)
+        found = prepared.found
+        if found is None or found.customer is not who.customer or found.plan is not who.plan or now_s >= found.until_s:
+            prepared.found = found = self._preparing.find_out(prepared.claim, who, now_s)
+        return found
+
+    def _fetch(self, document: str, check: Check) -> None:
+        """Fetch a document and decide again; by its deadline a claim is decided without."""
         waiting = True
 
         def fetched(found: Document) -> None:
@@ -146,18 +197,33 @@ class Checker:
                 return
             waiting = False
             timer.cancel()
-            if isinstance(found, StoreUnavailableError):
-                self.submit(claim, reply, deadline_s, 0)
-                return
-            try:
-                self._entitlements.hold(document, found, self._time())
-            except StoreCorruptError as error:
-                self._log.warning(document, Event.DOCUMENT_REFUSED, key=document, error=str(error))
-                reply(degrade())
-                return
-            self.submit(claim, reply, deadline_s, tries - 1)
+            check.tries = 0 if isinstance(found, StoreUnavailableError) else check.tries - 1
+            if not isinstance(found, StoreUnavailableError):
+                try:
+                    self._entitlements.hold(document, found, self._time())
+                except StoreCorruptError as error:
+                    self._log.warning(document, Event.DOCUMENT_REFUSED, key=document, error=str(error))
+                    check.reply(degrade())
+                    return
+            self._decide(check)
 
         timer = asyncio.get_running_loop().call_at(
-            deadline_s, lambda: fetched(StoreUnavailableError("the document did not come in time"))
+            check.deadline_s, lambda: fetched(StoreUnavailableError("the document did not come in time"))
         )
         self._documents.fetch(document, fetched)
+
+
+class _Batch:
+    """What was told of each claim of a batch, until that of the last is there."""
+
+    def __init__(self, count: int, reply: Callable[[list[Told]], None]) -> None:
+        self._told: list[Told | None] = [None] * count
+        self._missing = count
+        self._reply = reply
+
+    def put(self, place: int, told: Told) -> None:
+        """Take in what was told of one."""
+        self._told[place] = told
+        self._missing -= 1
+        if not self._missing:
+            self._reply([one for one in self._told if one is not None])

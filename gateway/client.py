@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
-from grpc import StatusCode, aio
+from grpc import StatusCode, aio, ssl_channel_credentials
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.errors import TollkeeperError
@@ -26,7 +26,9 @@ from gateway.v1 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
+
+    from gateway.tls import ClientTls
 
 Answer = TypeVar("Answer")
 
@@ -62,13 +64,22 @@ class GatewayError(TollkeeperError):
 class Gateway:
     """A connection to a gateway at `unix:/path` or `host:port`, used with `async with`.
 
-    Every method raises GatewayError.
+    `key` goes with every call; with `tls` the connection is encrypted. Every method raises GatewayError.
     """
 
-    def __init__(self, target: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, target: str, *, key: str | None = None, tls: ClientTls | None = None, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._target = target
         self._timeout_s = timeout_s
-        self._channel = aio.insecure_channel(target)
+        self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
+        if tls is None:
+            self._way_out = "start one with: tollkeeper dev"
+            self._channel = aio.insecure_channel(target)
+        else:
+            self._way_out = "is it there, and does each side trust the other's certificate?"
+            shown = ssl_channel_credentials(tls.server_ca, tls.key, tls.certificate)
+            self._channel = aio.secure_channel(target, shown)
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,7 +101,7 @@ class Gateway:
             customer=customer, feature=feature, quantity=quantity, idempotency_key=idempotency_key, peek=peek
         )
         stub: Any = entitlement_pb2_grpc.EntitlementServiceStub(self._channel)
-        return await self._answer(stub.CheckEntitlement(request, timeout=self._timeout_s))
+        return await self._answer(stub.CheckEntitlement, request)
 
     async def batch_check(
         self, claims: list[entitlement_pb2.CheckEntitlementRequest]
@@ -98,51 +109,51 @@ class Gateway:
         """Ask several claims at once, each for itself; decisions in the order of the claims, failures by place."""
         request = entitlement_pb2.BatchCheckEntitlementsRequest(claims=claims)
         stub: Any = entitlement_pb2_grpc.EntitlementServiceStub(self._channel)
-        return await self._answer(stub.BatchCheckEntitlements(request, timeout=self._timeout_s))
+        return await self._answer(stub.BatchCheckEntitlements, request)
 
     async def apply_catalog(self, source: str, *, validate_only: bool = False) -> catalog_pb2.ApplyCatalogResponse:
         """Take the text of a catalog file, whole or not at all."""
         request = catalog_pb2.ApplyCatalogRequest(source=source, validate_only=validate_only)
         stub: Any = catalog_pb2_grpc.CatalogServiceStub(self._channel)
-        return await self._answer(stub.ApplyCatalog(request, timeout=self._timeout_s))
+        return await self._answer(stub.ApplyCatalog, request)
 
     async def create_customer(self, customer: str) -> customer_pb2.Customer:
         """Create a customer."""
         request = customer_pb2.CreateCustomerRequest(customer_id=customer)
         stub: Any = customer_pb2_grpc.CustomerServiceStub(self._channel)
-        return await self._answer(stub.CreateCustomer(request, timeout=self._timeout_s))
+        return await self._answer(stub.CreateCustomer, request)
 
     async def create_subscription(self, customer: str, plan: str) -> subscription_pb2.Subscription:
         """Put a customer on a plan's newest version."""
         request = subscription_pb2.CreateSubscriptionRequest(parent=f"customers/{customer}", plan=f"plans/{plan}")
         stub: Any = subscription_pb2_grpc.SubscriptionServiceStub(self._channel)
-        return await self._answer(stub.CreateSubscription(request, timeout=self._timeout_s))
+        return await self._answer(stub.CreateSubscription, request)
 
     async def usage(self, customer: str) -> usage_pb2.QueryUsageResponse:
         """Sum what a customer used in its running billing period, as written down."""
         request = usage_pb2.QueryUsageRequest(parent=f"customers/{customer}")
         stub: Any = usage_pb2_grpc.UsageServiceStub(self._channel)
-        return await self._answer(stub.QueryUsage(request, timeout=self._timeout_s))
+        return await self._answer(stub.QueryUsage, request)
 
     async def charges(self, customer: str) -> invoice_pb2.Invoice:
         """Rate a customer's running billing period as it stands."""
         request = invoice_pb2.PreviewInvoiceRequest(parent=f"customers/{customer}")
         stub: Any = invoice_pb2_grpc.InvoiceServiceStub(self._channel)
-        return await self._answer(stub.PreviewInvoice(request, timeout=self._timeout_s))
+        return await self._answer(stub.PreviewInvoice, request)
 
     async def serving(self) -> bool:
         """Ask whether the gateway takes calls; false while it stops."""
         stub: Any = health_pb2_grpc.HealthStub(self._channel)
-        answered = await self._answer(stub.Check(health_pb2.HealthCheckRequest(), timeout=self._timeout_s))
+        answered = await self._answer(stub.Check, health_pb2.HealthCheckRequest())
         return bool(answered.status == health_pb2.HealthCheckResponse.SERVING)
 
-    async def _answer(self, call: Awaitable[Answer]) -> Answer:
+    async def _answer(self, method: Callable[..., Awaitable[Answer]], request: object) -> Answer:
         try:
-            return await call
+            return await method(request, timeout=self._timeout_s, metadata=self._metadata)
         except aio.AioRpcError as error:
             message, cause = _told(error)
             if not cause and error.code() is StatusCode.UNAVAILABLE:
-                message = f"no gateway answers at {self._target}; start one with: tollkeeper dev"
+                message = f"no gateway answers at {self._target}; {self._way_out}"
             raise GatewayError(error.code(), message, cause) from error
 
 

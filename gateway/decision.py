@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, assert_never
 
+import msgspec
+
 from gateway.errors import InvalidRequestError, Violation
 
 if TYPE_CHECKING:
@@ -35,8 +37,7 @@ class Reason(IntEnum):
     STORE_UNAVAILABLE = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """A request to use a quantity of a feature; valid or not at all."""
 
     customer: str
@@ -105,8 +106,7 @@ class Absent:
 Entitlement = Switch | Setting | Limit | Absent
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True, gc=False):
     """What the counters answered: whether they admitted the claim, and where the running window stands."""
 
     admitted: bool
@@ -117,8 +117,7 @@ class Tally:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """Allowed or not, why, and what is left; None where the number does not apply."""
 
     allowed: bool

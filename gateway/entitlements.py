@@ -1,14 +1,16 @@
-"""What each customer may do, compiled from its documents and held in memory: found without waiting, or fetched first.
+"""What each customer may do, compiled from its documents and held in memory: found at once, or fetched first.
 
 Two documents decide: the customer's (which plan, since when, in which bucket) and that of its plan's version (every
-feature of the product). Both are JSON, written by the publisher; a change is announced and what is held is dropped.
+feature of the product). Both are JSON, written by the publisher; what was replaced is announced and believed no more.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import math
+from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeVar
+from sys import intern
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,10 +22,14 @@ from gateway.errors import StoreCorruptError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Content = TypeVar("Content")
+CUSTOMERS_MAX: Final = 1_000_000
+"""About 400 bytes each; who was not asked for lately goes first."""
 
-CUSTOMERS_MAX: Final = 100_000
-"""About 1 KiB each; the least recently used go first."""
+CHANCES_MAX: Final = 64
+"""So many who were asked for lately are passed over, before one goes nevertheless: no check waits for a search."""
+
+GONE_S: Final = -math.inf
+"""When a document was confirmed that was replaced: never."""
 
 BUCKET_MAX: Final = 63
 ANCHOR_MS_MAX: Final = 200 * 365 * 86_400_000
@@ -33,14 +39,18 @@ UNKNOWN_MAX: Final = 10_000
 """Ids that name no customer are remembered apart, so that guessing ids never drives out customers."""
 
 
+_CUSTOMER: Final = "doc:l:"
+_PLAN: Final = "plan:"
+
+
 def customer_document(customer: str) -> str:
     """``doc:l:<customer>``."""
-    return f"doc:l:{customer}"
+    return _CUSTOMER + customer
 
 
 def plan_document(plan: str, version: int) -> str:
     """``plan:<plan>:<version>``."""
-    return f"plan:{plan}:{version}"
+    return f"{_PLAN}{plan}:{version}"
 
 
 _Version = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
@@ -98,23 +108,45 @@ class PlanDocument(msgspec.Struct, frozen=True):
     features: dict[str, Boolean | Config | Counted | Missing]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """A plan's version, compiled: shared by all who are on it."""
 
     name: str
     billing_interval: Interval
     features: Mapping[str, Entitlement]
+    confirmed_s: float
+    """When Redis last said so."""
+
+    def said(self) -> tuple[object, ...]:
+        """Return its document."""
+        return self.name, self.billing_interval, self.features
 
 
-@dataclass(frozen=True, slots=True)
-class Subscriber:
-    """A customer with its plan: all that a check needs to know."""
+class Customer(msgspec.Struct, gc=False):
+    """What a check needs to know of a customer; there are many: nothing is in it twice, and nothing traces it."""
 
-    customer: str
     bucket: int
     version: int
     anchor_ms: int
+    plan: str
+    """The name of its plan's document; empty without a subscription."""
+    confirmed_s: float
+    """When Redis last said so."""
+    asked: bool = False
+    """Lately: it stays a while longer."""
+
+    def said(self) -> tuple[object, ...]:
+        """Return what its document says."""
+        return self.bucket, self.version, self.anchor_ms, self.plan
+
+
+Held = TypeVar("Held", Customer, Plan)
+
+
+class Subscriber(NamedTuple):
+    """A customer with its plan."""
+
+    customer: Customer
     plan: Plan
 
 
@@ -125,48 +157,48 @@ class Wanted:
     document: str
 
 
-@dataclass(slots=True)
-class _Held(Generic[Content]):
-    content: Content
-    confirmed_s: float
-
-
 class Entitlements:
-    """Every document lately asked for; `find` is the first step of each check."""
+    """Every document lately asked for; `find` is the first step of a check of which nothing is known yet."""
 
     def __init__(self, *, fresh_for_s: float, usable_for_s: float) -> None:
         """A document is used `fresh_for_s` unannounced while Redis answers, `usable_for_s` while it does not."""
         self._fresh_for_s = fresh_for_s
         self._usable_for_s = usable_for_s
         self._missed_s = 0.0
-        self._customers: OrderedDict[str, _Held[CustomerDocument]] = OrderedDict()
+        self._customers: dict[str, Customer] = {}
+        self._turns: deque[str] = deque()
+        """Each of these once, in the order in which their turn to go comes."""
         self._unknown: OrderedDict[str, float] = OrderedDict()
-        self._plans: dict[str, _Held[Plan]] = {}
+        self._plans: dict[str, Plan] = {}
 
     def find(self, customer: str, now_s: float, *, reachable: bool) -> Subscriber | Reason | Wanted:
         """Return the customer with its plan, why there is none, or the document to fetch first."""
-        document = customer_document(customer)
-        held = self._customers.get(document)
-        if held is None:
-            if self._usable(self._unknown.get(document), now_s, reachable=reachable):
+        held = self._customers.get(customer)
+        if held is None or held.confirmed_s == GONE_S:
+            if self._usable(self._unknown.get(customer, GONE_S), now_s, reachable=reachable):
                 return Reason.CUSTOMER_UNKNOWN
-            return Wanted(document)
+            return Wanted(customer_document(customer))
         if not self._usable(held.confirmed_s, now_s, reachable=reachable):
-            return Wanted(document)
-        self._customers.move_to_end(document)
-        who = held.content
-        if not who.plan:
+            return Wanted(customer_document(customer))
+        held.asked = True
+        if not held.plan:
             return Reason.NO_SUBSCRIPTION
-        document = plan_document(who.plan, who.plan_version)
-        plan = self._plans.get(document)
+        plan = self._plans.get(held.plan)
         if plan is None or not self._usable(plan.confirmed_s, now_s, reachable=reachable):
-            return Wanted(document)
-        return Subscriber(who.customer, who.bucket, who.version, who.anchor_ms, plan.content)
+            return Wanted(held.plan)
+        return Subscriber(held, plan)
+
+    def fresh(self, customer: Customer, plan: Plan, now_s: float) -> bool:
+        """Tell whether both are still what Redis said lately, while it answers."""
+        customer.asked = True
+        theirs_s, plan_s = customer.confirmed_s, plan.confirmed_s
+        oldest_s = min(plan_s, theirs_s)
+        return oldest_s >= self._missed_s and now_s - oldest_s < self._fresh_for_s
 
     def hold(self, document: str, found: bytes | None, now_s: float) -> None:
         """Take in what was fetched; raises StoreCorruptError when it is no document of ours."""
         try:
-            if document.startswith("plan:"):
+            if document.startswith(_PLAN):
                 self._hold_plan(document, found, now_s)
             else:
                 self._hold_customer(document, found, now_s)
@@ -174,47 +206,73 @@ class Entitlements:
             raise StoreCorruptError(f"document {document} cannot be read ({error})") from error
 
     def forget(self, document: str) -> None:
-        """Drop a document that was replaced."""
-        self._customers.pop(document, None)
-        self._unknown.pop(document, None)
-        self._plans.pop(document, None)
+        """Believe a document no more that was replaced."""
+        if document.startswith(_PLAN):
+            held: Customer | Plan | None = self._plans.get(document)
+        else:
+            customer = document.removeprefix(_CUSTOMER)
+            held = self._customers.get(customer)
+            self._unknown.pop(customer, None)
+        if held is not None:
+            held.confirmed_s = GONE_S
 
     def doubt(self, now_s: float) -> None:
         """Take nothing held before now for fresh: announcements may have been missed."""
         self._missed_s = now_s
 
-    def _usable(self, confirmed_s: float | None, now_s: float, *, reachable: bool) -> bool:
-        if confirmed_s is None:
-            return False
+    def _usable(self, confirmed_s: float, now_s: float, *, reachable: bool) -> bool:
         if reachable:
             return confirmed_s >= self._missed_s and now_s - confirmed_s < self._fresh_for_s
         return now_s - confirmed_s < self._usable_for_s
 
     def _hold_customer(self, document: str, found: bytes | None, now_s: float) -> None:
+        customer = document.removeprefix(_CUSTOMER)
+        held = self._customers.get(customer)
         if found is None:
-            self._customers.pop(document, None)
-            self._unknown[document] = now_s
-            self._unknown.move_to_end(document)
+            if held is not None:
+                held.confirmed_s = GONE_S
+            self._unknown[customer] = now_s
+            self._unknown.move_to_end(customer)
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
             return
-        held = _customer.decode(found)
-        if document != customer_document(held.customer):
-            raise ValueError(f"it is that of {held.customer}")
-        self._unknown.pop(document, None)
-        self._customers[document] = _Held(held, now_s)
-        self._customers.move_to_end(document)
-        if len(self._customers) > CUSTOMERS_MAX:
-            self._customers.popitem(last=False)
+        said = _customer.decode(found)
+        if said.customer != customer:
+            raise ValueError(f"it is that of {said.customer}")
+        plan = plan_document(said.plan, said.plan_version) if said.plan else ""
+        told = Customer(said.bucket, said.version, said.anchor_ms, intern(plan), now_s)
+        self._unknown.pop(customer, None)
+        if held is None:
+            self._customers[customer] = told
+            self._turns.append(customer)
+            self._make_room()
+        else:
+            self._customers[customer] = _confirmed(held, told)
 
     def _hold_plan(self, document: str, found: bytes | None, now_s: float) -> None:
         if found is None:
             raise ValueError("a customer is on a plan that was never published")
-        plan = _plan.decode(found)
-        if document != plan_document(plan.plan, plan.plan_version):
-            raise ValueError(f"it is that of {plan.plan} {plan.plan_version}")
-        features = {name: _compiled(feature) for name, feature in plan.features.items()}
-        self._plans[document] = _Held(Plan(plan.plan, plan.billing_interval, features), now_s)
+        said = _plan.decode(found)
+        if document != plan_document(said.plan, said.plan_version):
+            raise ValueError(f"it is that of {said.plan} {said.plan_version}")
+        features = {name: _compiled(feature) for name, feature in said.features.items()}
+        told = Plan(said.plan, said.billing_interval, features, now_s)
+        held = self._plans.get(document)
+        self._plans[document] = told if held is None else _confirmed(held, told)
+
+    def _make_room(self) -> None:
+        """Let one go when there are too many: the first in turn that was not asked for since its last turn."""
+        if len(self._customers) <= CUSTOMERS_MAX:
+            return
+        for _ in range(CHANCES_MAX):
+            customer = self._turns[0]
+            held = self._customers[customer]
+            if not held.asked:
+                break
+            held.asked = False
+            self._turns.rotate(-1)
+        gone = self._customers.pop(self._turns.popleft())
+        gone.confirmed_s = GONE_S
 
 
 _customer: Final = msgspec.json.Decoder(CustomerDocument)
@@ -231,3 +289,12 @@ def _compiled(feature: Boolean | Config | Counted | Missing) -> Entitlement:
             return Limit(feature.meter, feature.window, feature.ceiling, feature.overage, feature.upgrade_plans)
         case Missing():
             return Absent(feature.upgrade_plans)
+
+
+def _confirmed(held: Held, told: Held) -> Held:
+    """Keep what is held when it is what was told, so that what was found out with it holds on; else it is over."""
+    if held.said() == told.said():
+        held.confirmed_s = told.confirmed_s
+        return held
+    held.confirmed_s = GONE_S
+    return told

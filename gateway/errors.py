@@ -54,6 +54,18 @@ class IdempotencyKeyReusedError(TollkeeperError):
     reason = "IDEMPOTENCY_KEY_REUSED"
 
 
+class UnauthenticatedError(TollkeeperError):
+    """Who calls is not known."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(TollkeeperError):
+    """Who calls is known, and may not do this."""
+
+    reason = "PERMISSION_DENIED"
+
+
 class NotFoundError(TollkeeperError):
     """There is no such thing."""
 

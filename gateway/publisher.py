@@ -25,7 +25,7 @@ from gateway.entitlements import (
     plan_document,
 )
 from gateway.errors import StoreUnavailableError
-from gateway.records import catalogs, customers, publications
+from gateway.records import catalogs, credentials, customers, publications
 from gateway.records import deployment as deployments
 from gateway.telemetry import Event, log
 
@@ -55,6 +55,7 @@ class Publisher:
         self._first_try = asyncio.Event()
         self._deployment = ""
         self._begun_on: Connection | None = None
+        self._credentials_version: int | None = None
         self._life: asyncio.Task[None] | None = None
 
     # start → publish → stop
@@ -76,6 +77,8 @@ class Publisher:
         """Publish every document that waits; returns how many. 0 while Redis is away: they wait on."""
         published = 0
         async with self._one_at_a_time:
+            if self._connection is not None:
+                await self._publish_credentials(self._connection)
             while self._connection is not None:
                 count = await self._publish_batch(self._connection)
                 published += count
@@ -91,6 +94,7 @@ class Publisher:
 
     async def _serve(self, connection: Connection) -> None:
         self._connection = connection
+        self._credentials_version = None
         try:
             while not connection.lost:
                 try:
@@ -120,12 +124,22 @@ class Publisher:
         if holder is None or (holder == keys.PUBLISHING and self._begun_on is not connection):
             await begin_publishing(connection)
             self._begun_on = connection
+            self._credentials_version = None
             async with self._database.transaction() as transaction:
                 await publications.all_again(transaction)
         await self.publish_waiting()
         async with self._database.transaction() as transaction:
             if not await publications.any_left(transaction):
                 await mark_published(connection, ours)
+
+    async def _publish_credentials(self, connection: Connection) -> None:
+        """Publish who may call, when that is not what we published last: looked up, so that no change can be missed."""
+        async with self._database.transaction() as transaction:
+            if await credentials.version(transaction) == self._credentials_version:
+                return
+            document = await credentials.document(transaction)
+        await publish(connection, keys.CREDENTIALS, document.version, msgspec.json.encode(document))
+        self._credentials_version = document.version
 
     async def _publish_batch(self, connection: Connection) -> int:
         """Publish what waits, plans before the customers that are on them."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self, get_type_hints
 from urllib.parse import urlsplit
 
@@ -32,6 +32,14 @@ class SettingsError(TollkeeperError):
         super().__init__(problems[0] if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems))
 
 
+class Proof(StrEnum):
+    """How a caller may show who it is."""
+
+    NONE = "none"
+    KEYS = "keys"
+    MTLS = "mtls"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """What may be set: each field's annotation says how its variable, TOLLKEEPER_ and its name, is read."""
@@ -41,7 +49,16 @@ class Settings:
     postgres_url: Annotated[str | None, _postgres_url] = None  # none: one of our own is started
     postgres_bin: Annotated[str | None, _path] = None  # none: the wheel's, else those on PATH
     target: Annotated[str | None, _target] = None  # none: the gateway of the dev state folder
-    listen: Annotated[tuple[str, ...], _listen] = ("127.0.0.1:7071",)  # loopback: nobody is asked for a key yet
+    key: Annotated[str | None, _key] = None  # none: commands ask a gateway that wants none
+    listen: Annotated[tuple[str, ...], _listen] = ("127.0.0.1:7071",)  # loopback: who else is served, is a decision
+    auth: Annotated[tuple[Proof, ...], _auth] = (Proof.KEYS,)  # whoever gets in may spend a customer's quota
+    tls_certificate: Annotated[str | None, _path] = None  # none: no TLS; a mesh or a proxy may do that
+    tls_key: Annotated[str | None, _path] = None  # of the certificate
+    tls_client_ca: Annotated[str | None, _path] = None  # none: clients are asked for no certificate
+    tls_server_ca: Annotated[str | None, _path] = None  # none: commands ask without TLS
+
+    journal: Annotated[str | None, _journal] = None  # none: in the user's state folder, or dev's; off: none is kept
+    journal_bytes_max: Annotated[int, _whole(2**16, 2**30)] = 2**24  # 90,000 events: 90 s at a thousand a second
 
     redis_timeout_ms: Annotated[int, _whole(1, 60_000)] = 250  # a thousand times Redis's usual answer on one host
     check_deadline_ms: Annotated[int, _whole(2, 600_000)] = 1000  # who waits longer for a check has given up
@@ -56,11 +73,8 @@ class Settings:
             raise SettingsError(*problems)
 
     def __repr__(self) -> str:
-        shown = ((field.name, getattr(self, field.name)) for field in fields(self))
-        inside = ", ".join(
-            f"{name}={without_secrets(value) if isinstance(value, str) else value!r}" for name, value in shown
-        )
-        return f"Settings({inside})"
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return f"Settings({', '.join(f'{name}={shown(name, value)}' for name, value in values.items())})"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -85,19 +99,11 @@ class Settings:
         return cls(**values)
 
 
-def check_listen_address(address: str) -> str:
-    """Return the address when a door may listen there: unix:/path or loopback host:port. Raises SettingsError."""
-    if address.startswith("unix:"):
-        return "unix:" + _socket_path(address.removeprefix("unix:"))
-    host, _ = _host_and_port(address)
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host) in _LOOPBACK[":" in host]
-    except ValueError:
-        loopback = False
-    if not loopback:
-        only = "until keys exist the doors listen on loopback and unix sockets only"
-        raise SettingsError(f"{address!r} is refused: {only}; expected 127.0.0.1:PORT, [::1]:PORT or unix:/path")
-    return address
+def shown(name: str, value: object) -> str:
+    """Write a setting's value fit to be shown: a key not at all, a URL without its password."""
+    if name == "key" and value:
+        return "***"
+    return without_secrets(value) if isinstance(value, str) else repr(value)
 
 
 def without_secrets(url: str) -> str:
@@ -105,16 +111,29 @@ def without_secrets(url: str) -> str:
     return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", re.sub(r"//([^:@]*):.*@", r"//\1:***@", url))
 
 
-_LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 _RISING: Final = (
     ("redis_timeout_ms", "check_deadline_ms"),  # else a check is over before Redis is given up, and is never answered
     ("document_fresh_for_s", "document_usable_for_s"),  # else a document would be fresh and yet not usable
 )
 
 
+_TOGETHER: Final = (
+    ("tls_certificate", "tls_key"),  # neither is of use alone
+    ("tls_key", "tls_certificate"),
+    ("tls_client_ca", "tls_certificate"),  # who asks for a certificate shows one
+)
+
+
 def _out_of_order(values: Mapping[str, Any]) -> list[str]:
     """Name each relation that does not hold among the values that are there."""
-    return [
+    alone = [
+        f"{PREFIX}{one.upper()} is set without {PREFIX}{other.upper()}; expected both or neither"
+        for one, other in _TOGETHER
+        if values.get(one) and other in values and not values[other]
+    ]
+    if Proof.MTLS in values.get("auth", ()) and "tls_client_ca" in values and not values["tls_client_ca"]:
+        alone.append(f"{PREFIX}AUTH has mtls without {PREFIX}TLS_CLIENT_CA; expected the CA that signs clients")
+    return alone + [
         f"{PREFIX}{low.upper()} ({values[low]}) must be below {PREFIX}{high.upper()} ({values[high]})"
         for low, high in _RISING
         if low in values and high in values and values[low] >= values[high]
@@ -122,9 +141,10 @@ def _out_of_order(values: Mapping[str, Any]) -> list[str]:
 
 
 def _unknown(variable: str, known: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(variable, known, n=1, cutoff=0.75)
+    names = [name.removeprefix(PREFIX) for name in known]
+    close = difflib.get_close_matches(variable.removeprefix(PREFIX), names, n=1, cutoff=0.6)
     return f"{variable}: there is no such setting; " + (
-        f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        f"did you mean {PREFIX}{close[0]}?" if close else f"there are {', '.join(known)}"
     )
 
 
@@ -145,17 +165,46 @@ def _path(text: str) -> str:
     return text
 
 
+def _journal(text: str) -> str:
+    if text != "off" and not text.startswith("/"):
+        raise SettingsError(f"expected an absolute path, or off, not {text!r}")
+    return text
+
+
 def _listen(text: str) -> tuple[str, ...]:
-    addresses = tuple(check_listen_address(address.strip()) for address in text.split(","))
+    addresses = tuple(check_address(address.strip()) for address in text.split(","))
     if len(set(addresses)) < len(addresses):
         raise SettingsError(f"expected each address once, not {text!r}")
     return addresses
 
 
-def _target(text: str) -> str:
+def check_address(text: str) -> str:
+    """Return what is unix:/path or host:port. Raises SettingsError."""
     if text.startswith("unix:"):
-        return "unix:" + _socket_path(text.removeprefix("unix:"))
-    _host_and_port(text.removeprefix("dns:///"))
+        _socket_path(text.removeprefix("unix:"))
+    else:
+        host_and_port(text)
+    return text
+
+
+def _target(text: str) -> str:
+    if text.startswith("dns:///"):
+        host_and_port(text.removeprefix("dns:///"))
+        return text
+    return check_address(text)
+
+
+def _auth(text: str) -> tuple[Proof, ...]:
+    words = [word.strip() for word in text.split(",")]
+    if len(set(words)) < len(words) or not set(words) <= set(Proof):
+        raise SettingsError(f"expected one or more of {', '.join(Proof)}, each once, separated by commas, not {text!r}")
+    return tuple(map(Proof, words))
+
+
+def _key(text: str) -> str:
+    """Take a key; whether it is one is the gateway's to say, and it is never shown."""
+    if not re.fullmatch(r"[!-~]{1,200}", text):
+        raise SettingsError("expected a key as it was printed by: tollkeeper key create")
     return text
 
 
@@ -201,7 +250,7 @@ def _socket_path(path: str) -> str:
     return path
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
+def host_and_port(address: str) -> tuple[str, int]:
     """Split host:port or [IPv6]:port."""
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/@\[\]]+)):([0-9]{1,5})", address)
     if not match or int(match[3]) > PORT_MAX:

@@ -16,10 +16,12 @@ from gateway.errors import (
     MalformedMessageError,
     NotFoundError,
     OverloadedError,
+    PermissionDeniedError,
     PreconditionError,
     StoreCorruptError,
     StoreUnavailableError,
     TollkeeperError,
+    UnauthenticatedError,
 )
 from gateway.telemetry import Event, log
 
@@ -33,13 +35,16 @@ DETAILS: Final = "grpc-status-details-bin"
 MESSAGE_CHARACTERS_MAX: Final = 1000
 DETAILS_BYTES_MAX: Final = 2500
 
-INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, INTERNAL, UNAVAILABLE = 3, 5, 6, 9, 13, 14
+INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED = 3, 5, 6, 7
+FAILED_PRECONDITION, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 9, 13, 14, 16
 """The numbers of gRPC: a door without grpcio says them too."""
 
 CODES: Final[dict[type[TollkeeperError], int]] = {
     InvalidRequestError: INVALID_ARGUMENT,
     MalformedMessageError: INVALID_ARGUMENT,
     IdempotencyKeyReusedError: INVALID_ARGUMENT,
+    UnauthenticatedError: UNAUTHENTICATED,
+    PermissionDeniedError: PERMISSION_DENIED,
     NotFoundError: NOT_FOUND,
     AlreadyExistsError: ALREADY_EXISTS,
     PreconditionError: FAILED_PRECONDITION,

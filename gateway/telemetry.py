@@ -20,6 +20,7 @@ class Event(StrEnum):
 
     OFFICE_STARTED = "office.started"  # listen: addresses
     OFFICE_STOPPED = "office.stopped"
+    KEYS_IN_CLEAR = "keys.in_clear"  # listen: addresses on which keys cross a network without TLS of ours
     REDIS_LOST = "redis.lost"  # error
     KEEPER_BLIND = "keeper.blind"  # error: a store did not let it look
     COUNTING_REFUSED = "counting.refused"  # error: what Redis answered to a claim
@@ -30,6 +31,9 @@ class Event(StrEnum):
     FLUSH_FAILED = "flush.failed"  # error
     PUBLISH_FAILED = "publish.failed"  # error
     DOCUMENT_REFUSED = "document.refused"  # key, error: an entitlement document that cannot be read
+    WORKER_ENDED = "worker.ended"  # worker: its number; exit_code: below zero, the signal that killed it
+    JOURNAL_FAILED = "journal.failed"  # path, error: what was admitted since is not in it
+    JOURNAL_DROPPED = "journal.dropped"  # path: of a gateway that ended, as too many were kept
     UNEXPECTED = "unexpected"  # reference: what the caller was told; exception
 
 

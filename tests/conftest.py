@@ -18,7 +18,7 @@ import uvloop
 
 from gateway import app, embedded
 from gateway.client import Gateway
-from gateway.settings import Settings
+from gateway.settings import Proof, Settings
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SAMPLE = files("gateway").joinpath("catalogs/neural-language-engine.yaml").read_text(encoding="utf-8")
 REDIS_DATABASES = 16
+NOBODY_IS_ASKED = Settings(auth=(Proof.NONE,))
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -92,12 +93,18 @@ class Running:
 
 @asynccontextmanager
 async def running_office(
-    folder: Path, redis_url: str, postgres_url: str, settings: Settings | None = None
+    folder: Path,
+    redis_url: str,
+    postgres_url: str,
+    settings: Settings = NOBODY_IS_ASKED,
+    journal: Path | None = None,
 ) -> AsyncIterator[Running]:
-    """Run an office on a socket in `folder`; several may share stores."""
+    """Run an office on a socket in `folder`, with a journal if it is told where; several may share stores."""
     address = f"unix:{folder / f'{next(_numbers)}.sock'}"
     async with AsyncExitStack() as stack:
-        office = await stack.enter_async_context(app.office(settings or Settings(), redis_url, postgres_url, [address]))
+        office = await stack.enter_async_context(
+            app.office(settings, redis_url, postgres_url, [address], journal=journal)
+        )
         client = await stack.enter_async_context(Gateway(address))
         yield Running(office, client, redis_url, postgres_url)
 

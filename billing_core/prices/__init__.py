@@ -4,6 +4,9 @@ One module per rule owns its dataclasses, its rules of validity and its function
 amount: `by_quantity` lists those that need a quantity alone, `models` all of them. `terms` owns what every price may
 have around its model, and the order in which it is applied. What comes out is a derivation, `steps` that add up.
 
+A price whose tiers are straight is also compiled, once, to a `curve`: rating takes a line's amount from there, and its
+derivation from the steps when somebody asks. Both must agree, which a law and every derivation see to.
+
 They do not own measuring (`rating`), rounding to money (`money.rounded`, on the line) or the meter that a price belongs
 to (`catalog.MeterPrice`). `rating.rate` calls `terms.priced`; all arithmetic here is done in the context `money.EXACT`.
 A new model is one more module and one more case.

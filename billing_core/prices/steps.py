@@ -118,6 +118,9 @@ class Reason(Enum):
     MINIMUM = "minimum"
     ROUNDING = "rounding"
     BILLED = "billed before"
+    CHARGED = "charged"
+    LEFT = "left"
+    CONTAINED = "contained"
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,12 @@ class Terms:
         return any(set(self.filter[name]).isdisjoint(other.filter[name]) for name in common)
 
     @property
+    def are_plain(self) -> bool:
+        """Whether the model alone decides what its meter's quantity costs."""
+        around = (self.minimum, self.maximum, self.discount, self.convert)
+        return not self.included and not self.filter and all(term is None for term in around)
+
+    @property
     def free_units(self) -> Decimal:
         """Units that cost nothing: those included and those discounted."""
         return self.included + self.discount.units if type(self.discount) is UnitsOff else self.included

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from billing_core.errors import InvalidValueError
 from billing_core.money import percentage, positive, price_amount
@@ -91,6 +91,33 @@ def checked_tiers(tiers: Iterable[T], kind: type[T]) -> tuple[T, ...]:
             raise InvalidValueError(f"tiers[{index}].up_to", tier.up_to, "overlaps the tier before it", rule)
         below = tier.up_to or below
     return checked
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTiers:
+    """Tiers of a `unit` for every `per` units; whether the first one's `flat` is due without any usage."""
+
+    tiers: tuple[Tier, ...]
+    per: Decimal = ONE
+    # OpenMeter and Lago charge the first tier's flat without any usage; systems that do not are written with False.
+    flat_at_zero: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tiers", checked_tiers(self.tiers, Tier))
+        object.__setattr__(self, "per", positive("per", self.per))
+
+
+@dataclass(frozen=True, slots=True)
+class PercentTiers:
+    """Tiers of a `rate` of a measured amount of money; whether the first one's `flat` is due without any."""
+
+    per: ClassVar[Decimal] = ONE
+
+    tiers: tuple[PercentTier, ...]
+    flat_at_zero: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tiers", checked_tiers(self.tiers, PercentTier))
 
 
 def tier_of(tiers: tuple[T, ...], quantity: Decimal, divisor: Decimal) -> tuple[int, T]:

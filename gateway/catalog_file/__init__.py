@@ -8,12 +8,13 @@ It does not own what is valid (`billing_core` decides that when a type is built)
 versions of plans (`gateway.records`).
 
 `catalog apply` and `catalog validate` read catalogs, `gateway.records` stores plans as `write_catalog` writes them, and
-`tollkeeper rate` reads a rating document and writes its rating.
+`tollkeeper rate` reads a rating document and writes its statement.
 """
 
 from gateway.catalog_file.catalog import parse_catalog
 from gateway.catalog_file.problems import CatalogError, Problem
 from gateway.catalog_file.rating import parse_rating
-from gateway.catalog_file.writing import write_catalog, write_rating
+from gateway.catalog_file.statements import write_statement
+from gateway.catalog_file.writing import write_catalog
 
-__all__ = ["CatalogError", "Problem", "parse_catalog", "parse_rating", "write_catalog", "write_rating"]
+__all__ = ["CatalogError", "Problem", "parse_catalog", "parse_rating", "write_catalog", "write_statement"]

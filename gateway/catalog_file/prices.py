@@ -29,7 +29,7 @@ from billing_core.prices import (
 )
 from billing_core.prices.by_quantity import QuantityPrice
 from billing_core.prices.percentage import FREE_EVENTS_MAX
-from billing_core.prices.terms import PercentOff
+from billing_core.prices.terms import ChargeWhen, PercentOff
 from gateway.catalog_file.nodes import Entries
 from gateway.catalog_file.places import Place, T, kept
 from gateway.catalog_file.terms import TERMS_KEYS, optional_number, read_discount, read_terms
@@ -252,6 +252,12 @@ def _read_fee(place: Place, intervals: Collection[Interval]) -> Fee | None:
             place.report("is charged both every interval and once; expected one of the two")
         if not once and not every:
             place["every"].refuse(f"{one_of(interval.value for interval in intervals)}, or once: true instead")
-        return Fee(place["name"].text(), place["amount"].number(price_amount), every)
+        return Fee(
+            place["name"].text(),
+            place["amount"].number(price_amount),
+            every,
+            place["charge_when"].member(tuple(ChargeWhen), default=ChargeWhen.ARREARS),
+            place["prorated"].flag(default=True),
+        )
 
-    return place.build(fee, "name", "amount", "every", "once")
+    return place.build(fee, "name", "amount", "every", "once", "charge_when", "prorated")

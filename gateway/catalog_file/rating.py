@@ -1,4 +1,4 @@
-"""The rating document of `tollkeeper rate`: prices, fees and usage of one period, without any store."""
+"""The rating document of `tollkeeper rate`: all that one period's statement depends on, without any store."""
 
 from collections.abc import Collection
 from datetime import datetime, tzinfo
@@ -11,6 +11,7 @@ from billing_core.money import Currency, exact_decimal, not_negative, price_amou
 from billing_core.periods import EPOCH, Interval, calendar_period
 from billing_core.quantities import EVENTS_MAX
 from billing_core.rating import Billed, Index, RatingRequest, Usage
+from billing_core.statement import StatementRequest
 from gateway.catalog_file.catalog import present
 from gateway.catalog_file.meters import read_meter
 from gateway.catalog_file.moments import read_bounds, read_moment, read_proration, read_zone
@@ -18,6 +19,7 @@ from gateway.catalog_file.nodes import read_document
 from gateway.catalog_file.places import Place, kept
 from gateway.catalog_file.prices import meters_mentioned, read_fees, read_prices
 from gateway.catalog_file.problems import CatalogError, Findings
+from gateway.catalog_file.settling import SETTLING_KEYS, Scene, read_settling
 from gateway.catalog_file.terms import optional_number
 
 POINT_PARTS = 2
@@ -37,10 +39,11 @@ _KEYS = (
     "active",
     "proration",
     "seats",
+    *SETTLING_KEYS,
 )
 
 
-def parse_rating(text: str) -> RatingRequest:
+def parse_rating(text: str) -> StatementRequest:
     """Read a rating document from YAML or JSON; CatalogError has every problem of it."""
     findings = Findings()
     root = Place("", 1, read_document(text, findings), findings)
@@ -50,7 +53,7 @@ def parse_rating(text: str) -> RatingRequest:
     return request
 
 
-def _request(root: Place) -> RatingRequest:
+def _request(root: Place) -> StatementRequest:
     currency = root["currency"].taken(Currency) or Currency("USD")
     zone = read_zone(root["timezone"])
     period = read_bounds(root["period"], zone) or calendar_period(Interval.YEAR, EPOCH)
@@ -67,7 +70,10 @@ def _request(root: Place) -> RatingRequest:
     active = read_bounds(root["active"], zone) if root["active"].exists else None
     proration = read_proration(root["proration"])
     seats = kept(_read_seats(item, zone) for item in root["seats"].items())
-    return RatingRequest(
+    own = {place["meter"].glimpse() or "" for place in root["prices"].items()} - {""}
+    named = {place["name"].glimpse() or SEATS_NAME for key in ("fees", "seats") for place in root[key].items()}
+    settling = read_settling(root, Scene(currency, period, zone, own, named))
+    rating = RatingRequest(
         currency,
         period,
         prices,
@@ -82,6 +88,7 @@ def _request(root: Place) -> RatingRequest:
         proration,
         seats,
     )
+    return StatementRequest(rating, *settling)
 
 
 def _read_usage(place: Place, meters: Collection[str], falling: Collection[str], zone: tzinfo) -> Usage | None:

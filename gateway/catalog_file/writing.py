@@ -1,4 +1,4 @@
-"""The canonical forms: one text for equal catalogs, and the rating as `tollkeeper rate` gives it.
+"""The canonical form: one text for equal catalogs.
 
 Decimals are quoted and without closing zeros, names are sorted, and what has its default is left out, so that a text
 written before a field existed stays the text of the same plan.
@@ -11,8 +11,8 @@ from typing import assert_never
 from billing_core.catalog import Catalog, Fee, MeterPrice, Plan
 from billing_core.entitlements import Entitlement, Feature, Limit, MeteredFeature, Overage, Setting, Switch
 from billing_core.money import plain_text
+from billing_core.prices.terms import ChargeWhen
 from billing_core.proration import ProrationBasis
-from billing_core.rating import Rating
 from gateway.catalog_file.meters import write_meter
 from gateway.catalog_file.models import write_model
 from gateway.catalog_file.moments import write_proration
@@ -34,20 +34,6 @@ def write_catalog(catalog: Catalog) -> str:
     )
 
 
-def write_rating(rating: Rating) -> dict[str, object]:
-    """Give the lines and the total with bare decimal strings; amounts have the currency's minor digits."""
-    lines = [
-        {
-            "meter": line.meter,
-            "description": line.description,
-            "quantity": plain_text(line.quantity),
-            "amount": line.amount.text(),
-        }
-        for line in rating.lines
-    ]
-    return {"lines": lines, "total": rating.total.text()}
-
-
 def _feature(feature: Feature) -> _Json:
     meter = {"meter": feature.meter} if isinstance(feature, MeteredFeature) else {}
     return {"type": feature.type, **meter}
@@ -67,6 +53,10 @@ def _plan(plan: Plan) -> _Json:
 
 def _fee(fee: Fee) -> _Json:
     when: dict[str, _Json] = {"every": fee.every.value} if fee.every else {"once": True}
+    if fee.charge_when is not ChargeWhen.ARREARS:
+        when["charge_when"] = fee.charge_when.value
+    if not fee.prorated:
+        when["prorated"] = False
     return {"name": fee.name, "amount": plain_text(fee.amount), **when}
 
 

@@ -8,12 +8,20 @@ from typing import Annotated
 import typer
 
 from billing_core.errors import BillingError
-from gateway.cli import ask, demo, desk, doctor, plane, stores
+from gateway.cli import ask, demo, desk, doctor, journal, keys, plane, stores
 from gateway.cli.show import complain, out
-from gateway.errors import InvalidRequestError, PreconditionError, TollkeeperError
+from gateway.errors import (
+    AlreadyExistsError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+    TollkeeperError,
+)
 from gateway.settings import SettingsError
 
 MISUSE, FAULT = 2, 1
+MISTAKES = (AlreadyExistsError, InvalidRequestError, NotFoundError, PreconditionError)
+"""Asking differently would help."""
 
 
 def version(show: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
@@ -44,6 +52,10 @@ customer = typer.Typer(help="Whom it is sold to.", no_args_is_help=True)
 customer.command("create")(plane.customer_create)
 subscription = typer.Typer(help="Which plan a customer is on.", no_args_is_help=True)
 subscription.command("create")(plane.subscription_create)
+key = typer.Typer(help="Who may call: API keys and client certificates.", no_args_is_help=True)
+key.command("create")(keys.key_create)
+key.command("list")(keys.key_list)
+key.command("revoke")(keys.key_revoke)
 
 TRY, SELL, RUN = "Try", "Sell", "Run"
 app.command("demo", rich_help_panel=TRY)(demo.demo)
@@ -55,16 +67,18 @@ app.command("rate", rich_help_panel=TRY)(desk.rate)
 app.add_typer(catalog, name="catalog", rich_help_panel=SELL)
 app.add_typer(customer, name="customer", rich_help_panel=SELL)
 app.add_typer(subscription, name="subscription", rich_help_panel=SELL)
+app.add_typer(key, name="key", rich_help_panel=RUN)
 app.command("office", rich_help_panel=RUN)(stores.office)
 app.command("migrate", rich_help_panel=RUN)(stores.migrate)
 app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
+app.command("journal", rich_help_panel=RUN)(journal.journal)
 
 
 def main() -> None:
     """Run the command line; exits with 0, 1, 2 or 3."""
     try:
         app()
-    except (SettingsError, BillingError, InvalidRequestError, PreconditionError) as error:
+    except (SettingsError, BillingError, *MISTAKES) as error:
         complain(str(error))
         sys.exit(MISUSE)
     except UnicodeEncodeError:  # the shell hands over bytes that are no text; no message takes them

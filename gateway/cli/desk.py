@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from billing_core.rating import rate as rate_request
-from gateway.catalog_file import parse_rating, write_rating
+from billing_core.statement import draw_up
+from gateway.catalog_file import parse_rating, write_statement
 from gateway.cli.explain import explained
 from gateway.cli.options import Json
 from gateway.cli.plane import read_text
-from gateway.cli.show import charges_table, emit, heading, out
+from gateway.cli.show import emit, heading, out, statement_table
 
 
 def rate(
@@ -20,15 +20,20 @@ def rate(
     json: Json = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say below the table how each line came about.")] = False,
 ) -> None:
-    """Price a document of prices, fees and usage: one line per price and fee, and their total."""
+    """Price a document of one period, and say what is due.
+
+    Prices and usage: currency, period, prices, fees, usage, meters, indexes.
+    What of the period: billed, final, timezone, active, proration, seats.
+    And then, in this order: grants (of units), commitments, coupons,
+    grants (of promotional money), tax, grants (of money that was paid for).
+    """
     request = parse_rating(read_text(file))
-    rating = rate_request(request)
-    document = write_rating(rating)
+    statement = draw_up(request)
     if json:
-        emit(document)
+        emit(write_statement(statement))
         return
-    lines = [(line.description, str(line.quantity), line.amount.text()) for line in rating.lines]
-    heading(f"{request.period.start:%Y-%m-%d %H:%M} to {request.period.end:%Y-%m-%d %H:%M} (UTC, end excluded)")
-    out.print(charges_table(lines, rating.total.text(), request.currency.code))
-    for line in rating.lines if explain else ():
+    period = request.rating.period
+    heading(f"{period.start:%Y-%m-%d %H:%M} to {period.end:%Y-%m-%d %H:%M} (UTC, end excluded)")
+    out.print(statement_table(statement))
+    for line in statement.lines if explain else ():
         out.print(f"{line.description}: {explained(line)}", soft_wrap=True, markup=False)

@@ -15,12 +15,15 @@ from rich.text import Text
 
 from gateway.cli import diagnosis
 from gateway.cli.diagnosis import Row
+from gateway.cli.journal import journal_row
 from gateway.cli.options import STATE, Json, State, Target
-from gateway.cli.reach import find_target, running_dev, settings
+from gateway.cli.reach import find_target, gateway_at, running_dev, settings
 from gateway.cli.show import emit, out
 from gateway.embedded import External, locate_postgres, locate_redis
+from gateway.entrances import entrances
 from gateway.errors import PreconditionError, StoreCorruptError, StoreUnavailableError
-from gateway.settings import PREFIX, Settings, SettingsError, without_secrets
+from gateway.settings import PREFIX, Settings, SettingsError, shown
+from gateway.tls import client_tls, server_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,10 +55,13 @@ async def _examine(target: str | None, state: Path) -> list[Row]:
     rows = [Row("software", ok=True, found=f"{software}, {platform.system()} {platform.machine()}")]
     try:
         chosen = settings()
+        entrances(chosen.listen, chosen.auth, tls=server_tls(chosen) is not None)
+        client_tls(chosen)
     except SettingsError as error:
         mend = "correct the variable, or unset it"
         return rows + [Row("settings", ok=False, found=problem, mend=mend) for problem in error.problems]
-    given = [f"{name}={without_secrets(value)}" for name, value in os.environ.items() if name.startswith(PREFIX)]
+    ours = {name.removeprefix(PREFIX): value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    given = [f"{PREFIX}{name}={shown(name.lower(), value)}" for name, value in ours.items()]
     rows.append(Row("settings", ok=True, found="  ".join(sorted(given)) or "none set"))
     try:
         running = running_dev(state)
@@ -63,7 +69,8 @@ async def _examine(target: str | None, state: Path) -> list[Row]:
         rows.append(Row("state folder", ok=False, found=str(error), mend="see who owns it, or give another --state"))
         running = None
     of_stores, of_gateway = await asyncio.gather(_stores(chosen, running or {}), _gateway(target, state))
-    return [*rows, *of_stores, of_gateway]
+    of_journals = journal_row(chosen, state if running else None)
+    return [*rows, *of_stores, of_journals, of_gateway]
 
 
 async def _stores(chosen: Settings, running: Mapping[str, str]) -> list[Row]:
@@ -130,7 +137,7 @@ def _silent(name: str, place: External, error: StoreUnavailableError) -> Row:
 
 async def _gateway(target: str | None, state: Path) -> Row:
     """1. None is known, which is no fault. 2. It answers. 3. It stops. 4. Nobody answers."""
-    from gateway.client import Gateway, GatewayError
+    from gateway.client import GatewayError
 
     try:
         address = find_target(target, state)
@@ -138,7 +145,7 @@ async def _gateway(target: str | None, state: Path) -> Row:
         mend = "start one with: tollkeeper dev; or say where it is: --target, TOLLKEEPER_TARGET"
         return Row("gateway", ok=True, found="none is known here", mend=mend)
     try:
-        async with Gateway(address, timeout_s=ANSWER_S_MAX) as gateway:
+        async with gateway_at(target, state, timeout_s=ANSWER_S_MAX) as gateway:
             serving = await gateway.serving()
     except GatewayError as error:
         found = f"{address}: {error}" if error.cause else f"no gateway answers at {address}"

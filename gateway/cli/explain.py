@@ -17,11 +17,12 @@ from billing_core.prices.steps import (
     Share,
     Step,
     Units,
-    exact_sum,
 )
+from billing_core.statement import Kind
+from billing_core.statement.lines import exact_sum
 
 if TYPE_CHECKING:
-    from billing_core.rating import Line
+    from billing_core.statement import StatementLine
 
 SHOWN_DECIMALS = 12
 WIDE = Context(prec=EXACT.prec)
@@ -30,21 +31,39 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
-def explained(line: Line) -> str:
+def explained(line: StatementLine) -> str:
     """Write a line's derivation, such as `3 included, then $7, plus $993 up to the minimum = $1,000.00`."""
     with localcontext(WIDE):
         code = line.amount.currency.code
         sign = _SIGNS.get(code, f"{code} ")
         free = [_before(step) for step in line.derivation]
-        charged = [_charged(step, sign) for step in line.derivation if isinstance(step, Part) and not _is_free(step)]
-        changed = [_changed(step, line.derivation, sign) for step in line.derivation if isinstance(step, Changed)]
-        parts = [*filter(None, free), " + ".join(charged) or "nothing charged"]
-        return f"{', then '.join(parts)}{''.join(changed)} = {_due(line, sign)}"
+        changed = "".join(
+            _changed(step, line.derivation, sign) for step in line.derivation if isinstance(step, Changed)
+        )
+        match line.kind:
+            case Kind.CHARGE:
+                charged = [
+                    _charged(step, sign) for step in line.derivation if isinstance(step, Part) and not _is_free(step)
+                ]
+                parts = [*filter(None, free), " + ".join(charged) or "nothing charged"]
+                return f"{', then '.join(parts)}{changed} = {_due(line, sign)}"
+            case Kind.CREDIT if any(free):
+                return f"{_number(line.quantity)} units that are not charged"
+            case Kind.COMMITMENT | Kind.COUPON | Kind.CREDIT | Kind.TAX:
+                parts = [_taken(step, sign) for step in line.derivation if isinstance(step, Part)]
+                off = " off" if line.kind.takes_off else ""
+                sums = f" = {_due(line, sign)}{off}"
+                # A bare amount is not written twice.
+                is_bare = len(line.derivation) == 1 and isinstance(line.derivation[0], Flat)
+                return sums[3:] if is_bare else f"{''.join(parts)}{changed}".removeprefix(", ") + sums
+            case _:
+                assert_never(line.kind)
 
 
-def _due(line: Line, sign: str) -> str:
-    minus = "-" if line.amount.amount < 0 else ""
-    return f"{minus}{sign}{abs(line.amount.amount):,.{line.amount.currency.minor_digits}f}"
+def _due(line: StatementLine, sign: str) -> str:
+    amount = -line.amount if line.kind.takes_off else line.amount
+    minus = "-" if amount.amount < 0 else ""
+    return f"{minus}{sign}{abs(amount.amount):,.{amount.currency.minor_digits}f}"
 
 
 def _is_free(part: Part) -> bool:
@@ -82,23 +101,41 @@ def _charged(part: Part, sign: str) -> str:
             assert_never(part)
 
 
+def _taken(part: Part, sign: str) -> str:
+    """Write a part of what is no use of a meter: a percentage of money, units at what they cost, or an amount."""
+    match part:
+        case Share():
+            return f"{_number(part.rate)} % of {_money(Quotient(part.quantity, part.per), sign)}"
+        case Units():
+            return f"{_number(part.quantity)} units at {_money(Quotient(part.unit, part.per), sign)} each"
+        case _:
+            return _charged(part, sign)
+
+
 def _changed(step: Changed, steps: tuple[Step, ...], sign: str) -> str:
     size = _money(Quotient(abs(step.by.dividend), step.by.divisor), sign)
     match step.reason:
         case Reason.DISCOUNT:
-            return f", less {size} discount"
+            words = f", less {size} discount"
         case Reason.PRORATION:
-            return f", less {size} for the time in which the plan did not run"
+            words = f", less {size} for the time in which the plan did not run"
         case Reason.MAXIMUM:
-            return f", less {size} above the maximum"
+            words = f", less {size} above the maximum"
         case Reason.MINIMUM:
-            return f", plus {size} up to the minimum"
+            words = f", plus {size} up to the minimum"
         case Reason.BILLED:
-            return f", less {size} billed before"
+            words = f", less {size} billed before"
         case Reason.ROUNDING:
-            return f" = {_money(exact_sum(steps[: steps.index(step)]), sign)}, rounded"
+            words = f" = {_money(Quotient.of(exact_sum(steps[: steps.index(step)])), sign)}, rounded"
+        case Reason.CHARGED:
+            words = f", {'plus' if step.by.dividend > 0 else 'less'} {size} charged"
+        case Reason.LEFT:
+            words = f", less {size} for which nothing is left to pay"
+        case Reason.CONTAINED:
+            words = f", less {size} that the prices contain"
         case _:
             assert_never(step.reason)
+    return words
 
 
 def _money(amount: Quotient, sign: str) -> str:

@@ -50,14 +50,26 @@ def find_target(target: str | None, state: Path) -> str:
     )
 
 
+def gateway_at(target: str | None, state: Path, *, timeout_s: float | None = None) -> Gateway:
+    """Find the gateway and make a client of it.
+
+    The environment's key and certificate go where the target was given, never to a dev gateway: it asks for none.
+    """
+    from gateway.client import TIMEOUT_S, Gateway
+    from gateway.tls import client_tls
+
+    chosen, address = settings(), find_target(target, state)
+    patience_s = TIMEOUT_S if timeout_s is None else timeout_s
+    if not (target or chosen.target):
+        return Gateway(address, timeout_s=patience_s)
+    return Gateway(address, key=chosen.key, tls=client_tls(chosen), timeout_s=patience_s)
+
+
 def ask(target: str | None, state: Path, question: Callable[[Gateway], Awaitable[Answer]]) -> Answer:
     """Ask the gateway one question; raises GatewayError as the gateway's client does."""
-    address = find_target(target, state)
 
     async def asked() -> Answer:
-        from gateway.client import Gateway
-
-        async with Gateway(address) as gateway:
+        async with gateway_at(target, state) as gateway:
             return await question(gateway)
 
     return asyncio.run(asked())

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from billing_core.money import Currency, Money
+from billing_core.statement import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from google.type.money_pb2 import Money as MoneyMessage
 
+    from billing_core.statement import Statement
     from gateway.v1 import invoice_pb2
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+_AFTER_SUBTOTAL = (Kind.CREDIT, Kind.TAX)
 
 
 def complain(message: str) -> None:
@@ -119,6 +123,19 @@ def charges_table(lines: Sequence[tuple[str, str, str]], total: str, currency: s
     laid.add_column(f"Amount ({currency})", justify="right", footer=total, footer_style="bold green")
     for description, quantity, value in lines:
         laid.add_row(Text(description), grouped(quantity), value)
+    return laid
+
+
+def statement_table(statement: Statement) -> Table:
+    """Lay out what is charged, then the subtotal, and then credits and tax, where there are any."""
+    laid = charges_table([], statement.total.text(), statement.total.currency.code)
+    last = max((number for number, line in enumerate(statement.lines) if line.kind not in _AFTER_SUBTOTAL), default=-1)
+    for number, line in enumerate(statement.lines):
+        if number == last + 1:
+            laid.add_section()
+            laid.add_row(Text("Subtotal"), "", statement.subtotal.text(), style="bold", end_section=True)
+        is_counted = line.kind is Kind.CHARGE or line.quantity != 1
+        laid.add_row(Text(line.description), grouped(str(line.quantity)) if is_counted else "", line.amount.text())
     return laid
 
 

@@ -7,7 +7,9 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import tempfile
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,10 +17,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from gateway.cli.journal import FOLDER, journal_folder
 from gateway.cli.options import STATE, Json, State
 from gateway.cli.reach import NOTE, running_dev, settings
 from gateway.cli.show import emit, out, say
 from gateway.errors import PreconditionError
+from gateway.settings import Proof
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -31,7 +35,7 @@ SOCKET = "gateway.sock"
 SOCKET_PATH_BYTES_MAX = 100
 Listen = Annotated[
     list[str] | None,
-    typer.Option("--listen", help="unix:/path or loopback host:port; may be given more than once.", metavar="ADDRESS"),
+    typer.Option("--listen", help="unix:/path or host:port; may be given more than once.", metavar="ADDRESS"),
 ]
 
 
@@ -68,13 +72,13 @@ def dev_reset(context: typer.Context, state: State = STATE) -> None:
         asyncio.run(embedded.reset(folder))  # refuses while a gateway runs on it
         for name in (NOTE, SOCKET):  # what a killed gateway left
             (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
     out.print(f"[bold green]emptied[/] {escape(str(folder))}", soft_wrap=True)
 
 
 def office(listen: Listen = None) -> None:
     """Run every service, the flusher, the publisher and the keeper on your Redis and Postgres, until SIGTERM."""
     from gateway import app
-    from gateway.settings import check_listen_address
 
     chosen = settings()
     if not (chosen.redis_url and chosen.postgres_url):
@@ -83,10 +87,10 @@ def office(listen: Listen = None) -> None:
             "or run one on stores of its own with: tollkeeper dev"
         )
     redis_url, postgres_url = chosen.redis_url, chosen.postgres_url
-    addresses = [check_listen_address(address) for address in listen or chosen.listen]
+    kept_in = journal_folder(chosen)
 
     async def serve() -> None:
-        async with app.office(chosen, redis_url, postgres_url, addresses) as running:
+        async with app.office(chosen, redis_url, postgres_url, listen or chosen.listen, journal=kept_in) as running:
             _say_serving(running.listen)
             await app.until_told_to_stop()
 
@@ -115,19 +119,22 @@ def migrate(state: State = STATE, json: Json = False) -> None:
 async def dev_gateway(state: Path, listen: list[str] | None = None) -> AsyncIterator[Office]:
     """An office on embedded stores, migrated, with the sample catalog applied; `dev.json` says where it is.
 
-    `state` is an absolute path.
+    `state` is an absolute path. Who is on this machine is asked nothing.
     """
     from gateway import app, embedded
-    from gateway.settings import check_listen_address
 
     chosen = settings()
+    chosen = replace(chosen, auth=tuple({Proof.NONE, *chosen.auth}))
     async with contextlib.AsyncExitStack() as stack:
         stores = await stack.enter_async_context(embedded.stores(state, chosen, say))
         for name in await app.migrate_database(stores.postgres_url):
             say(f"applied {name}")
         folder = stack.enter_context(_socket_folder(state))
-        addresses = [f"unix:{folder / SOCKET}", *(check_listen_address(address) for address in listen or ())]
-        office = await stack.enter_async_context(app.office(chosen, stores.redis_url, stores.postgres_url, addresses))
+        addresses = [f"unix:{folder / SOCKET}", *(listen or ())]
+        kept_in = journal_folder(chosen, state)
+        office = await stack.enter_async_context(
+            app.office(chosen, stores.redis_url, stores.postgres_url, addresses, journal=kept_in)
+        )
         await _apply_sample(office.listen[0])
         stack.enter_context(_noted(state, office, stores))
         yield office

@@ -217,3 +217,8 @@ def pack(*command: Argument) -> bytes:
     """Write a command in Redis's protocol."""
     packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type] # its stub knows tuples of one
     return packed
+
+
+def word(text: bytes) -> bytes:
+    """Write one word of a command in Redis's protocol."""
+    return b"$%d\r\n%b\r\n" % (len(text), text)

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.counters import consume
-from gateway.counters.connection import Address, Connection, ReplyError
-from gateway.counters.deadlines import TICK_S, DeadlineWheel
+from gateway.counters.consume import CLAIMS_MAX, COUNTED, FENCED, SEEN, UNREGISTERED, Answer
+from gateway.counters.deadlines import TICK_S
+from gateway.counters.pending import Pending
 from gateway.counters.reconnect import stay_connected
-from gateway.counters.standing import Standing
+from gateway.counters.standing import Standing, draw_gateway
 from gateway.counters.usage import find
 from gateway.errors import StoreUnavailableError
 from gateway.telemetry import Event, Seldom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Sequence
 
-    from gateway.counters.consume import Answer, Order
+    from gateway.counters.ask import Ask
+    from gateway.counters.connection import Address, Connection
+    from gateway.counters.consume import Footing
+    from gateway.journal import Journal
 
 RESEND_S_MAX: Final = 5.0
 """A claim is sent again no later than this after its first sending: the flusher keeps entries twice as long."""
@@ -34,41 +38,25 @@ LOOK_UP_MARGIN_MS: Final = 1000
 CHECK_EVERY_S: Final = 1.0
 """How often the server is asked who it is."""
 
-UNAVAILABLE: Final = consume.Answer(b"UNAVAILABLE")
-"""The counters could not be asked, or what they did will not be known in time."""
-
 _SERVER_CHANGED: Final = ("READONLY", "LOADING", "MASTERDOWN", "MOVED", "CLUSTERDOWN")
-
-
-@dataclass(slots=True, eq=False)
-class _Ask:
-    """A claim on its way; `sent_on` is the connection that carries it."""
-
-    order: Order
-    reply: Callable[[Answer], None]
-    number: int
-    line: str = ""
-    gateway: str = ""
-    sent_on: Connection | None = None
-    first_sent_s: float = 0.0
-    sent_s: float = 0.0
-    answered: bool = False
+_BEFORE_ANY_WRITE: Final = ("BADARG", "WRONGTYPE")
+"""One claim of a call can be the cause of these; the others are asked again without it."""
 
 
 class Counters:
     """The live numbers of all buckets on one Redis."""
 
-    def __init__(self, address: Address, *, timeout_ms: int) -> None:
-        self.standing = Standing()
+    def __init__(self, address: Address, *, timeout_ms: int, journal: Journal | None = None) -> None:
+        """Every event that is counted is added to `journal`, under whose gateway this one begins to count."""
+        self.standing = Standing(draw_gateway() if journal is None else journal.gateway)
         self._log = Seldom()
         self._address = address
         self._timeout_s = timeout_ms / 1000
         self._loop = asyncio.get_running_loop()
-        self._wheel: DeadlineWheel[_Ask] = DeadlineWheel(self._loop, self._expire)
+        self._time = self._loop.time
         self._connection: Connection | None = None
         self._down = False
-        self._number = 0
-        self._pending: dict[int, _Ask] = {}
+        self._pending = Pending(self._loop, journal)
         self._looking: set[asyncio.Task[None]] = set()
         self._recheck = asyncio.Event()
         self._first_try = asyncio.Event()
@@ -85,15 +73,15 @@ class Counters:
 
     async def stop(self) -> None:
         """Let what is on its way come back, strike this gateway off, disconnect."""
-        until = self._loop.time() + self._timeout_s
-        while self._pending and self._connection is not None and self._loop.time() < until:  # noqa: ASYNC110 - at exit
+        until = self._time() + self._timeout_s
+        while self._pending and self._connection is not None and self._time() < until:  # noqa: ASYNC110 - at exit
             await asyncio.sleep(0.005)
-        for ask in list(self._pending.values()):
-            self._answer(ask, UNAVAILABLE)
+        for ask in list(self._pending):
+            self._pending.finish(ask)
         if self._connection is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.standing.strike_off(self._connection), self._timeout_s)
-        self._wheel.stop()
+        self._pending.stop()
         if self._life is not None:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
@@ -102,106 +90,144 @@ class Counters:
         """Look at the lines now: the next epoch may be open."""
         self._recheck.set()
 
-    def consume(self, order: Order, reply: Callable[[Answer], None], deadline_s: float) -> None:
-        """Count one claim; `reply` gets the answer once, at the latest at `deadline_s` on the loop's clock.
+    def consume(self, ask: Ask) -> None:
+        """Count one claim.
 
         The answer is UNAVAILABLE at once when Redis is known to be away or the bucket's line does not hold.
         """
-        connection = self._connection
-        if self._down or (connection is not None and self.standing.lines[order.bucket] is None):
-            reply(UNAVAILABLE)
+        self._pending.enter(ask)
+        if self._connection is not None:
+            self._send(ask, self._connection)
+        elif self._down:
+            self._pending.finish(ask)
+
+    def consume_many(self, asks: Sequence[Ask]) -> None:
+        """Count claims of one bucket in their order, with few calls of the script; each is told for itself."""
+        if self._connection is None:
+            for ask in asks:
+                self.consume(ask)
             return
-        self._number += 1
-        ask = _Ask(order, reply, self._number)
-        self._pending[ask.number] = ask
-        self._wheel.add(deadline_s, ask)
-        if connection is not None:
-            self._send(ask, connection)
+        for ask in asks:
+            self._pending.enter(ask)
+        for first in range(0, len(asks), CLAIMS_MAX):
+            self._send_many(asks[first : first + CLAIMS_MAX], self._connection)
 
-    # sending and hearing
+    # sending
 
-    def _send(self, ask: _Ask, connection: Connection, *, whole_script: bool = False) -> None:
-        line = self.standing.lines[ask.order.bucket]
-        if line is None:
-            self._answer(ask, UNAVAILABLE)
+    def _send(self, ask: Ask, connection: Connection) -> None:
+        footing = self._set_out(ask, connection)
+        if footing is not None:
+            number = consume.PEEK if ask.order.peek else ask.number
+            connection.send(consume.command(footing, ask.order, number), partial(self._heard, ask))
+
+    def _send_many(self, asks: Sequence[Ask], connection: Connection) -> None:
+        out = [(ask, footing) for ask in asks if (footing := self._set_out(ask, connection)) is not None]
+        if not out:
             return
-        ask.line, ask.gateway, ask.sent_on = line, self.standing.gateway, connection
-        ask.sent_s = self._loop.time()
-        ask.first_sent_s = ask.first_sent_s or ask.sent_s
-        number = consume.PEEK if ask.order.peek else ask.number
-        packed = consume.command(ask.order, line, self.standing.gateway, number, whole_script=whole_script)
-        connection.send(packed, lambda answer: self._heard(ask, answer))
+        sent, (footing, *_) = zip(*out, strict=True)
+        numbers = [consume.PEEK if ask.order.peek else ask.number for ask in sent]
+        packed = consume.command_of_many(footing, [ask.order for ask in sent], numbers)
+        connection.send(packed, partial(self._heard_many, sent))
 
-    def _send_anew(self, ask: _Ask, connection: Connection, *, whole_script: bool = False) -> None:
+    def _set_out(self, ask: Ask, connection: Connection) -> Footing | None:
+        """Tell on what a claim is counted; what must not be sent is answered instead."""
+        now_s = self._time()
+        footing = self.standing.footings[ask.order.bucket]
+        if footing is None or not ask.wanted or ask.deadline_s <= now_s:
+            self._pending.finish(ask)
+            return None
+        ask.footing, ask.sent_on, ask.sent_s = footing, connection, now_s
+        if not ask.first_sent_s:
+            ask.first_sent_s = now_s
+        return footing
+
+    def _send_anew(self, ask: Ask, connection: Connection) -> None:
         """Ask again what certainly was not counted: under a new number."""
-        self._pending.pop(ask.number, None)
-        self._number += 1
-        ask.number, ask.first_sent_s = self._number, 0.0
-        self._pending[ask.number] = ask
-        self._send(ask, connection, whole_script=whole_script)
+        self._pending.enter_anew(ask)
+        self._send(ask, connection)
 
-    def _heard(self, ask: _Ask, reply: object) -> None:
-        if ask.answered or isinstance(reply, StoreUnavailableError):
-            return  # answered by its deadline before; or lost with its connection: sent again or expired later
-        assert ask.sent_on is not None
-        if isinstance(reply, ReplyError):
-            self._refused(ask, ask.sent_on, str(reply))
-            return
-        answer = consume.read(reply)
-        match answer.kind:
-            case b"FENCED" | b"UNREGISTERED":  # precedes any write: asked again if the lines, looked at anew, hold
-                self.standing.lines[ask.order.bucket] = None
-                ask.sent_on, ask.first_sent_s = None, 0.0
-                self._recheck.set()
-            case b"SEEN" if ask.order.event is None or ask.order.key is not None:
-                self._send_anew(ask, ask.sent_on)  # without an event nobody can tell; a key would have told
-            case b"SEEN":
-                task = asyncio.ensure_future(self._look_up(ask, answer, ask.sent_on))
-                self._looking.add(task)
-                task.add_done_callback(self._looking.discard)
-            case _:
-                self._answer(ask, answer)
+    # hearing
 
-    def _refused(self, ask: _Ask, connection: Connection, error: str) -> None:
-        """Take an error reply for what it says.
-
-        1. The script is forgotten: nothing was done, send it whole.
-        2. The server is not what it was: look who answers before anything else is asked of it.
-        3. Anything else (memory, a disk, a key that is not ours): this claim cannot be counted.
-        """
-        code = error.partition(" ")[0]
-        if code == "NOSCRIPT":
-            self._send_anew(ask, connection, whole_script=True)
-            return
-        self._log.warning(code, Event.COUNTING_REFUSED, error=error[:200])
-        if code in _SERVER_CHANGED:
-            connection.close()
-        self._answer(ask, UNAVAILABLE)
-
-    async def _look_up(self, ask: _Ask, answer: Answer, connection: Connection) -> None:
-        """Tell whether a number that is not above the last was counted: its event is in the stream, or it was not."""
-        event_id = f"{ask.gateway}-{ask.number}"
-        since_ms = answer.now_ms - int((self._loop.time() - ask.first_sent_s) * 1000) - LOOK_UP_MARGIN_MS
-        try:
-            found = await find(connection, ask.order.bucket, event_id, since_ms)
-        except StoreUnavailableError:
-            return  # with the next connection
-        if ask.answered:
-            return
-        if found:
-            counted = consume.Answer(b"COUNTED", answer.now_ms, answer.used, answer.window_start_ms, event_id)
-            self._answer(ask, counted)
+    def _heard(self, ask: Ask, reply: object) -> None:
+        if isinstance(reply, Exception):
+            self._refused((ask,), reply)
         else:
+            self._take(ask, consume.read(reply))
+
+    def _heard_many(self, asks: Sequence[Ask], reply: object) -> None:
+        if isinstance(reply, Exception):
+            self._refused(asks, reply)
+        else:
+            for ask, answer in zip(asks, consume.read_many(reply, len(asks)), strict=True):
+                self._take(ask, answer)
+
+    def _take(self, ask: Ask, answer: Answer) -> None:
+        """Take the script's answer for what it says.
+
+        1. It was answered meanwhile, by its deadline.
+        2. The bucket does not hold, which precedes any write: asked again if the lines, looked at anew, do.
+        3. The number was seen. Without an event nobody can tell what became of it, and a key would have told.
+        4. It is what the caller waits for.
+        """
+        if ask not in self._pending:
+            return
+        kind, connection = answer.kind, ask.sent_on
+        assert connection is not None
+        if kind in (FENCED, UNREGISTERED):
+            self.standing.footings[ask.order.bucket] = None
+            ask.sent_on, ask.first_sent_s = None, 0.0
+            self._recheck.set()
+        elif kind == SEEN and (ask.order.event is None or ask.order.key is not None):
+            self._send_anew(ask, connection)
+        elif kind == SEEN:
+            task = asyncio.ensure_future(self._look_up(ask, answer, connection))
+            self._looking.add(task)
+            task.add_done_callback(self._looking.discard)
+        else:
+            self._pending.finish(ask, answer)
+
+    def _refused(self, asks: Iterable[Ask], error: Exception) -> None:
+        """Take an error for what it says.
+
+        1. The connection is lost: its claims are sent again, or expire.
+        2. The script is forgotten: nothing was done, bring it back.
+        3. One claim of several cannot be counted, and nothing was written: each is asked for alone.
+        4. The server is not what it was: look who answers before anything else is asked of it.
+        5. Anything else (memory, a disk, a key that is not ours): these claims cannot be counted.
+        """
+        if isinstance(error, StoreUnavailableError):
+            return
+        code = str(error).partition(" ")[0]
+        waiting = [ask for ask in asks if ask in self._pending]
+        if not waiting:
+            return
+        connection = waiting[0].sent_on
+        assert connection is not None
+        if code == "NOSCRIPT":
+            connection.send(consume.LOAD, lambda _: None)
+        elif code not in _BEFORE_ANY_WRITE or len(waiting) == 1:
+            self._log.warning(code, Event.COUNTING_REFUSED, error=str(error)[:200])
+            if code in _SERVER_CHANGED:
+                connection.close()
+            for ask in waiting:
+                self._pending.finish(ask)
+            return
+        for ask in waiting:
             self._send_anew(ask, connection)
 
-    def _answer(self, ask: _Ask, answer: Answer) -> None:
-        if not ask.answered:
-            ask.answered = True
-            self._pending.pop(ask.number, None)
-            ask.reply(answer)
-
-    def _expire(self, ask: _Ask) -> None:
-        self._answer(ask, UNAVAILABLE)
+    async def _look_up(self, ask: Ask, answer: Answer, connection: Connection) -> None:
+        """Tell whether a number that is not above the last was counted: its event is in the stream, or it was not."""
+        since_ms = answer.now_ms - int((self._time() - ask.first_sent_s) * 1000) - LOOK_UP_MARGIN_MS
+        try:
+            at_ms = await find(connection, ask.order.bucket, ask.named(), since_ms)
+        except StoreUnavailableError:
+            return  # with the next connection
+        if ask not in self._pending:
+            return
+        if at_ms is None:
+            self._send_anew(ask, connection)
+        else:
+            self._pending.finish(ask, Answer(COUNTED, at_ms, answer.used, answer.window_start_ms))
 
     # connections and lines
 
@@ -218,14 +244,14 @@ class Counters:
 
     async def _watch(self, connection: Connection) -> None:
         """Until the connection is lost: see that it answers in time, and whether the lines still hold."""
-        checked_s = self._loop.time()
+        checked_s = self._time()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timeout_s / 4):
                     await self._recheck.wait()
             if connection.lost:
                 return
-            now_s = self._loop.time()
+            now_s = self._time()
             if self._overdue(connection):
                 await asyncio.sleep(TICK_S)  # it may be us who were busy: let what has arrived be heard
                 if self._overdue(connection):
@@ -237,20 +263,20 @@ class Counters:
                 self._send_waiting(connection)
 
     def _overdue(self, connection: Connection) -> bool:
-        oldest = next((ask for ask in self._pending.values() if ask.sent_on is connection), None)
-        return oldest is not None and self._loop.time() - oldest.sent_s > self._timeout_s
+        oldest = next((ask for ask in self._pending if ask.sent_on is connection), None)
+        return oldest is not None and self._time() - oldest.sent_s > self._timeout_s
 
     def _send_waiting(self, connection: Connection) -> None:
         """Send what waits for this connection: first again what an older one carried, in order, then what is new."""
-        waiting = [ask for ask in self._pending.values() if ask.sent_on is not connection]
+        waiting = [ask for ask in self._pending if ask.sent_on is not connection]
         for ask in waiting:
             if ask.sent_on is None:
                 continue
-            same = ask.line == self.standing.lines[ask.order.bucket] and ask.gateway == self.standing.gateway
-            if same and self._loop.time() - ask.first_sent_s < RESEND_S_MAX:
+            same = ask.footing == self.standing.footings[ask.order.bucket]
+            if same and self._time() - ask.first_sent_s < RESEND_S_MAX:
                 self._send(ask, connection)
             else:
-                self._answer(ask, UNAVAILABLE)
+                self._pending.finish(ask)
         for ask in waiting:
             if ask.sent_on is None:
                 self._send_anew(ask, connection)
@@ -259,6 +285,6 @@ class Counters:
         """Redis was tried and is away: answer what was never sent, and whoever asks from now on, at once."""
         self._connection, self._down = None, True
         self._first_try.set()
-        for ask in list(self._pending.values()):
+        for ask in list(self._pending):
             if ask.sent_on is None:
-                self._answer(ask, UNAVAILABLE)
+                self._pending.finish(ask)

@@ -25,11 +25,16 @@ class DeadlineWheel(Generic[Item]):
 
     def add(self, deadline_s: float, item: Item) -> None:
         """Remember an item until `deadline_s` on the loop's clock."""
-        slot = int(max(deadline_s, self._loop.time()) / TICK_S) + 1  # one that has passed is due with the next tick
-        self._slots.setdefault(slot, []).append(item)
+        slot = int(deadline_s / TICK_S) + 1
+        items = self._slots.get(slot)
+        if items is not None:
+            items.append(item)
+            return
         if self._timer is None:
             self._next = int(self._loop.time() / TICK_S)
             self._timer = self._loop.call_later(TICK_S, self._turn)
+        slot = max(slot, self._next)  # what has passed is due with the next tick
+        self._slots.setdefault(slot, []).append(item)
 
     def stop(self) -> None:
         """Forget everything."""

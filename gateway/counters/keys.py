@@ -17,6 +17,9 @@ PUBLISHED: Final = "published:l"
 PUBLISHING: Final = "-"
 """What it holds meanwhile."""
 
+CREDENTIALS: Final = "tollkeeper:credentials"
+"""Holds every credential in force."""
+
 LINE_CHANGED: Final = "line"
 """What is announced there when the next epoch opens."""
 

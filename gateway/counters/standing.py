@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from gateway.counters import consume, keys
+from gateway.counters.consume import Footing
 from gateway.counters.line import Line, ServerIdentity, identify
 from gateway.errors import StoreCorruptError, StoreUnavailableError
 
@@ -20,11 +21,11 @@ READ_S_MAX: Final = 1.0
 
 
 class Standing:
-    """What the scripts must be told: the gateway's name, and each bucket's line while it may be believed."""
+    """What the scripts must be told: each bucket's line, while it may be believed, and the gateway's name."""
 
-    def __init__(self) -> None:
-        self.gateway = _draw_gateway()
-        self.lines: list[str | None] = [None] * keys.BUCKETS
+    def __init__(self, gateway: str) -> None:
+        self.gateway = gateway
+        self.footings: list[Footing | None] = [None] * keys.BUCKETS
         self._registered: set[int] = set()
         self._previous: tuple[ServerIdentity, int] | None = None
         self._clock_ahead_ms = 0
@@ -75,13 +76,18 @@ class Standing:
             if holds and reply[1] is None:
                 missing.add(bucket)
         if missing & self._registered:  # struck off while we live: what we sent under that name stays unknown
-            self.gateway, self._registered = _draw_gateway(), set()
+            self.gateway, self._registered = draw_gateway(), set()
             missing = {bucket for bucket, line in enumerate(lines) if line is not None}
         await asyncio.gather(*(connection.call("HSETNX", keys.head(b), self.gateway, 0) for b in missing))
         assert isinstance(at, list)
         self.tell_time(int(at[0]) * 1000 + int(at[1]) // 1000)
         self._registered |= missing
-        self.lines = lines
+        self.footings = [None if line is None else Footing.of(line, self.gateway) for line in lines]
+
+
+def draw_gateway() -> str:
+    """Name this process, new at every start: 80 random bits."""
+    return base64.b32encode(os.urandom(10)).decode().lower()
 
 
 def _readable(held: bytes | None) -> Line | None:
@@ -90,8 +96,3 @@ def _readable(held: bytes | None) -> Line | None:
         return None if held is None else Line.parse(held)
     except StoreCorruptError:
         return None
-
-
-def _draw_gateway() -> str:
-    """Name this process, new at every start: 80 random bits."""
-    return base64.b32encode(os.urandom(10)).decode().lower()

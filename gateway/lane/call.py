@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.lane.body import Body
     from gateway.lane.opening import Opening
@@ -26,6 +26,12 @@ class Streams(Protocol):
 
     def settled(self) -> None:
         """Take note that what was submitted is no longer under way."""
+
+
+class UnderWay(Protocol):
+    """Something that is done for a call."""
+
+    wanted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Call:
         "stream_id",
         "streams",
         "submitted",
+        "under_way",
     )
 
     def __init__(self, streams: Streams, stream_id: int, opening: Opening, deadline_s: float) -> None:
@@ -67,8 +74,16 @@ class Call:
         self.ended = False
         """Whether its peer has said all."""
         self.submitted = False
+        self.under_way: Sequence[UnderWay] = ()
+        """What is done for it somewhere else, and is told when nobody waits any more."""
         self.body: Body | None = None
         """What has come of a request that does not come in one frame."""
+
+    def abandon(self) -> None:
+        """Take note that nobody waits any more: what was not begun is not begun."""
+        self.over = True
+        for one in self.under_way:
+            one.wanted = False
 
     def answer(self, message: bytes) -> None:
         """Answer with a message; nothing happens when the call is over."""

@@ -17,14 +17,15 @@ from gateway.status import status_of
 from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsRequest, CheckEntitlementRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TypeVar
 
     from google.protobuf.message import Message
-    from google.rpc.status_pb2 import Status
 
     from gateway.checker import Checker
-    from gateway.decision import Claim, Decision
+    from gateway.decision import Decision
     from gateway.lane.call import Call
+    from gateway.prepared import Prepared
 
     Request = TypeVar("Request", bound=Message)
 
@@ -37,18 +38,19 @@ class Entitlements:
 
     def __init__(self, checker: Checker) -> None:
         self._checker = checker
-        self._claims: Remembered[Claim] = Remembered(CLAIMS_MAX)
+        self._claims: Remembered[Prepared] = Remembered(CLAIMS_MAX)
 
     def check(self, call: Call) -> None:
         """Decide one claim."""
-        claim = self._claims.get(call.message)
-        if claim is None:
-            claim = claim_of(_parsed(CheckEntitlementRequest, call.message))
-            if not claim.idempotency_key:  # a key comes once, or once more
-                self._claims.hold(call.message, claim)
+        prepared = self._claims.get(call.message)
+        if prepared is None:
+            prepared = self._checker.prepare(claim_of(_parsed(CheckEntitlementRequest, call.message)))
+            if not prepared.claim.idempotency_key:  # a key comes once, or once more
+                self._claims.hold(call.message, prepared)
         if call.caller.customers is not None:
-            call.caller.check_customer(claim.customer)
-        self._checker.submit(claim, partial(_answer, call), call.deadline_s)
+            call.caller.check_customer(prepared.claim.customer)
+        if check := self._checker.submit(prepared, partial(_answer, call), call.deadline_s):
+            call.under_way = (check,)
 
     def batch_check(self, call: Call) -> None:
         """Decide every claim for itself."""
@@ -56,35 +58,19 @@ class Entitlements:
         if call.caller.customers is not None:
             for claim in claims:
                 call.caller.check_customer(claim.customer)
-        batch = _Batch(call, len(claims))
-        for place, claim in enumerate(claims):
-            self._checker.submit(claim, partial(batch.take, place), call.deadline_s)
+        prepared = [self._checker.prepare(claim) for claim in claims]
+        call.under_way = self._checker.submit_batch(prepared, partial(_answer_batch, call), call.deadline_s)
 
 
-def _answer(call: Call, answer: Decision | IdempotencyKeyReusedError) -> None:
-    if isinstance(answer, IdempotencyKeyReusedError):
-        call.fail(answer)
+def _answer(call: Call, told: Decision | IdempotencyKeyReusedError) -> None:
+    if isinstance(told, IdempotencyKeyReusedError):
+        call.fail(told)
     else:
-        call.answer(decision_bytes(answer))
+        call.answer(decision_bytes(told))
 
 
-class _Batch:
-    """The answers to one batch, as they come."""
-
-    __slots__ = ("_answers", "_call", "_waiting")
-
-    def __init__(self, call: Call, size: int) -> None:
-        self._call = call
-        self._answers: list[Any] = [None] * size
-        self._waiting = size
-
-    def take(self, place: int, answer: Decision | IdempotencyKeyReusedError) -> None:
-        """Take the answer to one claim; the last one answers the call."""
-        told: Decision | Status = status_of(answer) if isinstance(answer, IdempotencyKeyReusedError) else answer
-        self._answers[place] = told
-        self._waiting -= 1
-        if not self._waiting:
-            self._call.answer(batch_bytes(self._answers))
+def _answer_batch(call: Call, told: Iterable[Decision | IdempotencyKeyReusedError]) -> None:
+    call.answer(batch_bytes(status_of(one) if isinstance(one, IdempotencyKeyReusedError) else one for one in told))
 
 
 class Health:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.errors import PreconditionError
 from gateway.lane.connection import Connection
-from gateway.listening import refuse_taken_path
+from gateway.listening import BACKLOG, name_of
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from gateway.lane.lane import Lane
 
 GRACE_S: Final = 2.0
-BACKLOG: Final = 1024
-"""Connections that wait to be accepted: a thousand clients may come back at once."""
-
 HANDSHAKE_S: Final = 10.0
 
 
@@ -35,34 +30,30 @@ class LaneDoor:
         self._servers: list[asyncio.Server] = []
         self._started = False
 
-    async def listen(
+    async def serve(
         self,
-        address: str,
+        listening: socket.socket,
         peer_of: Callable[[asyncio.Transport], Any],
         *,
         tls: ssl.SSLContext | None = None,
-        reuse_port: bool = False,
     ) -> str:
-        """Listen; returns the address with the port that was given. Raises PreconditionError when it is taken.
+        """Take connections from a socket that listens, and close it in the end; returns its address.
 
-        `peer_of` says of a connection how it came. With `reuse_port` other processes of ours may listen there too.
+        `peer_of` says of a connection how it came.
         """
         if not self._started:
             self._started = True
             self._lane.start()
-        listener = _unix_socket(address) if address.startswith("unix:") else _tcp_socket(address, reuse_port=reuse_port)
-        timeout_s = None if tls is None else HANDSHAKE_S
+        address = name_of(listening)
         server = await self._lane.loop.create_server(
             lambda: Connection(self._lane, peer_of),
-            sock=listener,
+            sock=listening,
             ssl=tls,
             backlog=BACKLOG,
-            ssl_handshake_timeout=timeout_s,
+            ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
         )
         self._servers.append(server)
-        if address.startswith("unix:"):
-            return address
-        return f"{address.rpartition(':')[0]}:{listener.getsockname()[1]}"
+        return address
 
     async def stop(self) -> None:
         """Take no new connection, say goodbye on every other, answer what is under way; within the grace."""
@@ -95,33 +86,3 @@ def tls_context(certificate: str, key: str, *, callers: str | None = None) -> ss
     except (OSError, ssl.SSLError) as error:
         raise PreconditionError(f"TLS cannot be set up with {certificate}, {key} and {callers}: {error}") from error
     return context
-
-
-def _unix_socket(address: str) -> socket.socket:
-    """Bind before anybody may connect: the path is open to its owner and group only."""
-    path = Path(address.removeprefix("unix:"))
-    refuse_taken_path(path)
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(str(path))
-        os.chmod(path, 0o660)  # noqa: PTH101 - as the other door does
-    except OSError as error:
-        listener.close()
-        raise PreconditionError(f"cannot listen on {address}: {error.strerror}") from error
-    return listener
-
-
-def _tcp_socket(address: str, *, reuse_port: bool) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((host, int(port)))
-    except OSError as error:
-        listener.close()
-        raise PreconditionError(f"cannot listen on {address}: is another process there?") from error
-    return listener

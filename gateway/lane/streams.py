@@ -282,7 +282,7 @@ class ConnectionStreams:
 
     def _drop(self, stream_id: int) -> None:
         if call := self.calls.pop(stream_id, None):
-            call.over = True
+            call.abandon()
             self._outbox.forget(stream_id)
             self._release(call)
             if self.leaving and not self.calls:
@@ -296,5 +296,5 @@ class ConnectionStreams:
     def close(self) -> None:
         """The connection is gone: whatever is answered from now on is for nobody."""
         for call in self.calls.values():
-            call.over = True
+            call.abandon()
         self.calls.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from billing_core.periods import milliseconds_of
@@ -12,7 +13,7 @@ from gateway.catalog_file import parse_catalog, write_catalog
 from gateway.claims import claim_of, claims_of
 from gateway.counters.keys import bucket_of
 from gateway.decision import identifier_violations
-from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError, TollkeeperError
+from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError
 from gateway.invoicing import period_usage, preview, unbillable
 from gateway.records import catalogs, customers
 from gateway.rpc import convert
@@ -20,24 +21,25 @@ from gateway.rpc.status import status_of
 from gateway.v1 import catalog_pb2, customer_pb2, entitlement_pb2, invoice_pb2, subscription_pb2, usage_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from google.protobuf.message import Message
 
-    from gateway.checker import Checker
-    from gateway.decision import Claim, Decision
+    from gateway.checker import Checker, Told
     from gateway.publisher import Publisher
     from gateway.records.database import Database
 
 
 Request = TypeVar("Request", bound="Message")
+Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[Request]):
-    """The request's type, and what answers it by a deadline on the loop's clock."""
+    """The request's type, the customers it names (None: all), and what answers it by a deadline on the loop's clock."""
 
     request_type: type[Request]
+    customers: Callable[[Request], Iterable[str | None]]
     answer: Callable[[Request, float], Awaitable[Message]]
 
 
@@ -51,38 +53,43 @@ class Entitlements:
         self, request: entitlement_pb2.CheckEntitlementRequest, deadline_s: float
     ) -> entitlement_pb2.CheckEntitlementResponse:
         """Decide one claim."""
-        return convert.response_of(await self._decided(claim_of(request), deadline_s))
+        future: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        check = self._checker.submit(self._checker.prepare(claim_of(request)), partial(_settle, future), deadline_s)
+        try:
+            told = await future
+        finally:
+            if check is not None:
+                check.wanted = False
+        if isinstance(told, IdempotencyKeyReusedError):
+            raise told
+        return convert.response_of(told)
 
     async def batch_check(
         self, request: entitlement_pb2.BatchCheckEntitlementsRequest, deadline_s: float
     ) -> entitlement_pb2.BatchCheckEntitlementsResponse:
-        """Decide every claim for itself; all of them leave for Redis in one write."""
-        claims = claims_of(request)
-        asked = (self._decided(claim, deadline_s) for claim in claims)
+        """Decide every claim for itself; those of a bucket are one question to Redis, and all leave in one write."""
+        prepared = [self._checker.prepare(claim) for claim in claims_of(request)]
+        future: asyncio.Future[list[Told]] = asyncio.get_running_loop().create_future()
+        checks = self._checker.submit_batch(prepared, partial(_settle, future), deadline_s)
+        try:
+            told = await future
+        finally:
+            for check in checks:
+                check.wanted = False
         response = entitlement_pb2.BatchCheckEntitlementsResponse()
-        for place, answer in enumerate(await asyncio.gather(*asked, return_exceptions=True)):
-            if isinstance(answer, TollkeeperError):
+        for place, one in enumerate(told):
+            if isinstance(one, IdempotencyKeyReusedError):
                 response.decisions.add()
-                response.failed_requests[place].CopyFrom(status_of(answer)[1])
-            elif isinstance(answer, BaseException):
-                raise answer
+                response.failed_requests[place].CopyFrom(status_of(one)[1])
             else:
-                response.decisions.append(convert.response_of(answer))
+                response.decisions.append(convert.response_of(one))
         return response
 
-    def _decided(self, claim: Claim, deadline_s: float) -> asyncio.Future[Decision]:
-        future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
 
-        def reply(answer: Decision | IdempotencyKeyReusedError) -> None:
-            if future.done():  # the caller has gone; what was counted stays counted
-                return
-            if isinstance(answer, IdempotencyKeyReusedError):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
-
-        self._checker.submit(claim, reply, deadline_s)
-        return future
+def _settle(future: asyncio.Future[Answered], told: Answered) -> None:
+    """Wake whoever waits; a caller who has gone is told nothing, and what was counted stays counted."""
+    if not future.done():
+        future.set_result(told)
 
 
 class Plane:
@@ -143,22 +150,36 @@ def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Met
     """List each service's methods: the only table of what this door answers."""
     return {
         "gateway.v1.EntitlementService": {
-            "CheckEntitlement": Method(entitlement_pb2.CheckEntitlementRequest, entitlements.check),
-            "BatchCheckEntitlements": Method(entitlement_pb2.BatchCheckEntitlementsRequest, entitlements.batch_check),
+            "CheckEntitlement": Method(
+                entitlement_pb2.CheckEntitlementRequest, lambda asked: (asked.customer,), entitlements.check
+            ),
+            "BatchCheckEntitlements": Method(
+                entitlement_pb2.BatchCheckEntitlementsRequest,
+                lambda asked: (claim.customer for claim in asked.claims),
+                entitlements.batch_check,
+            ),
         },
         "gateway.v1.CatalogService": {
-            "ApplyCatalog": Method(catalog_pb2.ApplyCatalogRequest, plane.apply_catalog),
+            "ApplyCatalog": Method(catalog_pb2.ApplyCatalogRequest, lambda _: (None,), plane.apply_catalog),
         },
         "gateway.v1.CustomerService": {
-            "CreateCustomer": Method(customer_pb2.CreateCustomerRequest, plane.create_customer),
+            "CreateCustomer": Method(
+                customer_pb2.CreateCustomerRequest, lambda asked: (asked.customer_id,), plane.create_customer
+            ),
         },
         "gateway.v1.SubscriptionService": {
-            "CreateSubscription": Method(subscription_pb2.CreateSubscriptionRequest, plane.create_subscription),
+            "CreateSubscription": Method(
+                subscription_pb2.CreateSubscriptionRequest, _customer_of_parent, plane.create_subscription
+            ),
         },
         "gateway.v1.UsageService": {
-            "QueryUsage": Method(usage_pb2.QueryUsageRequest, plane.query_usage),
+            "QueryUsage": Method(usage_pb2.QueryUsageRequest, _customer_of_parent, plane.query_usage),
         },
         "gateway.v1.InvoiceService": {
-            "PreviewInvoice": Method(invoice_pb2.PreviewInvoiceRequest, plane.preview_invoice),
+            "PreviewInvoice": Method(invoice_pb2.PreviewInvoiceRequest, _customer_of_parent, plane.preview_invoice),
         },
     }
+
+
+def _customer_of_parent(asked: Any) -> tuple[str]:
+    return (convert.identifier_of("parent", "customers", asked.parent),)

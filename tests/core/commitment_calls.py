@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any
 
-from billing_core.commitments import ActiveDays, Commitment, Settlement, Stretch, settle, settle_windows
+from billing_core.commitments import Commitment, Settlement, Stretch, settle, settle_windows
 from billing_core.money import EXACT, Currency, Money, Quotient, RoundingPoint, rounded, total
 from billing_core.prices import Graduated, PerUnit, Tier, by_quantity
 from billing_core.prices.by_quantity import QuantityPrice
 from billing_core.prices.steps import exact_sum
+from billing_core.proration import Share
 
 Arguments = dict[str, Any]
 USD = Currency("USD")
@@ -32,8 +33,8 @@ def settled(given: Arguments) -> tuple[Settlement, ...]:
     asked = []
     for written in given["commitments"]:
         fields = {"name": "commitment"} | written
-        days = ActiveDays(*fields.pop("days", (1, 1)))
-        stretch = Stretch(days, Decimal(fields.pop("charged_before", 0)), fields.pop("is_final", True))
+        part = Share(*fields.pop("days", (1, 1)))
+        stretch = Stretch(part, Decimal(fields.pop("charged_before", 0)), fields.pop("is_final", True))
         asked.append((Commitment(**fields), stretch))
     return settle(asked, [line(written) for written in given["lines"]], USD)
 

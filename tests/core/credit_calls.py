@@ -56,8 +56,10 @@ def reset_after(given: Arguments) -> Arguments:
 
 
 def give_back(given: Arguments) -> list[list[str]]:
-    """Burn, give back, and say which grants got how much."""
-    returned = given_back(burned(given).burns, given["quantity"])
+    """Burn, give back a quantity or all that is not `committed`, and say which grants got how much."""
+    burns = burned(given).burns
+    reserved = sum((burn.quantity for burn in burns), Decimal(0))
+    returned = given_back(burns, given["quantity"] if "quantity" in given else reserved - given["committed"])
     return [[burn.grant_id, plain_text(burn.quantity)] for burn in returned]
 
 

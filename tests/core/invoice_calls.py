@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from billing_core.commitments import ActiveDays
 from billing_core.credit_notes import credit_unused
 from billing_core.credits import Grant
 from billing_core.discounts import EVERYTHING, AmountOff, Coupon, OnMeters, OnPlans, PercentOff, Scope, UnitsOff
 from billing_core.invoice import Credited, Invoice, InvoiceRequest, build
 from billing_core.lines import InvoiceLine
 from billing_core.money import Currency, Money, Quotient, RoundingPoint, rounded, total
+from billing_core.proration import Share
 from billing_core.tax import TaxMode, TaxRate, TaxRounding, TaxTerms
 
 Arguments = dict[str, Any]
@@ -92,7 +92,7 @@ def built(given: Arguments) -> Arguments:
 
 def credit_note(given: Arguments) -> Arguments:
     """Build an invoice, and give back the unused days of its lines."""
-    unused = {index: ActiveDays(*days) for index, days in enumerate(given["unused"]) if days}
+    unused = {index: Share(*days) for index, days in enumerate(given["unused"]) if days}
     note = credit_unused(build(request(given)), unused)
     return {"subtotal": note.subtotal.text(), "tax": note.taxes.total.text(), "total": note.total.text()}
 

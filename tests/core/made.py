@@ -20,6 +20,7 @@ from billing_core.aggregation import (
     WindowedMax,
 )
 from billing_core.catalog import BILLING_INTERVALS, Catalog, Fee, Meter, MeterPrice, Plan
+from billing_core.currencies import MINOR_DIGITS_OF_CODE
 from billing_core.entitlements import (
     CEILING_MAX,
     METERED_WINDOWS,
@@ -36,7 +37,7 @@ from billing_core.entitlements import (
     Switch,
     Window,
 )
-from billing_core.money import MINOR_DIGITS_OF_CODE, Currency
+from billing_core.money import Currency
 from billing_core.periods import Interval
 from billing_core.prices import (
     Capacity,
@@ -248,7 +249,9 @@ def features_named(name: str, meters: list[str]) -> st.SearchStrategy[Feature]:
 def plans_named(draw: st.DrawFn, name: str, meters: list[str], features: dict[str, Feature]) -> Plan:
     """Make a plan that prices some of the meters and entitles to some of the features."""
     interval = draw(st.sampled_from(BILLING_INTERVALS))
-    fees = st.builds(Fee, texts, unit_prices, st.sampled_from([interval, None]))
+    fees = st.builds(
+        Fee, texts, unit_prices, st.sampled_from([interval, None]), st.sampled_from(ChargeWhen), st.booleans()
+    )
     return Plan(
         name,
         draw(texts),

@@ -73,6 +73,8 @@ def with_entitlement(name: str, entitlement: object) -> Catalog:
         (lambda: Fee("", 1, None), "name: '' is not a text; expected 1 to 200 printable characters"),
         (lambda: Fee("two\nlines", 1, None), "name: 'two\\nlines' is not a text"),
         (lambda: Fee("Base", 1, "month"), "every: 'month' has the wrong type; expected Interval"),
+        (lambda: Fee("Base", 1, None, "later"), "charge_when: 'later' has the wrong type; expected ChargeWhen"),
+        (lambda: Fee("Base", 1, None, prorated=1), "prorated: 1 has the wrong type; expected bool"),
         (lambda: Meter("m", unit="\x00"), "unit: '\\x00' is not a text"),
         (lambda: Meter("m", aggregation="sum"), "aggregation: 'sum' has the wrong type"),
         (lambda: MeterPrice("m", 5), "price: 5 is not a price"),

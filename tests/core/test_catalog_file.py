@@ -228,7 +228,7 @@ def test_a_good_catalog_with_a_piece_replaced_is_read_or_refused(data: st.DataOb
 
 def test_a_rating_document_is_read() -> None:
     """Dates are midnight UTC, other offsets become UTC, usage keeps its moment and dimensions."""
-    request = parse_rating(RATING.replace("2026-01-31", "2026-01-31T01:30:00+02:00"))
+    request = parse_rating(RATING.replace("2026-01-31", "2026-01-31T01:30:00+02:00")).rating
     assert request.period.start.isoformat() == "2026-01-01T00:00:00+00:00"
     assert request.period.end.isoformat() == "2026-02-01T00:00:00+00:00"
     (usage,) = request.usage

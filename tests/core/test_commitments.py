@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_core.commitments import ActiveDays, Commitment, Settlement, Stretch, settle, settle_windows
+from billing_core.commitments import Commitment, Settlement, Stretch, settle, settle_windows
 from billing_core.errors import CurrencyMismatchError, InvalidValueError
 from billing_core.money import Currency, Money, Quotient, total
+from billing_core.proration import Share
 from tests.core import made
 from tests.core.commitment_calls import Line
 
@@ -19,7 +20,7 @@ USD = Currency("USD")
 ZERO = Money(0, USD)
 cents = st.integers(0, 10**6).map(lambda units: Money(Decimal(units).scaleb(-2), USD))
 lines = st.lists(st.builds(Line, st.sampled_from([None, "a", "b"]), cents), max_size=5)
-days = st.integers(1, 31).flatmap(lambda period: st.builds(ActiveDays, st.integers(0, period), st.just(period)))
+days = st.integers(1, 31).flatmap(lambda period: st.builds(Share, st.integers(0, period), st.just(period)))
 scopes = st.sampled_from([None, frozenset("a"), frozenset("ab")])
 factors = st.sampled_from([Decimal(1), Decimal("1.5"), Decimal(3)])
 
@@ -32,7 +33,7 @@ def commitments(draw: st.DrawFn) -> Commitment:
 
 
 @given(commitments(), days, lines)
-def test_what_is_paid_lies_between_the_bounds(commitment: Commitment, active: ActiveDays, charged: list[Line]) -> None:
+def test_what_is_paid_lies_between_the_bounds(commitment: Commitment, active: Share, charged: list[Line]) -> None:
     """Never less than the prorated minimum, never more than the prorated maximum."""
     (done,) = settle([(commitment, Stretch(active))], charged, USD)
     paid = done.charged + done.due
@@ -41,13 +42,13 @@ def test_what_is_paid_lies_between_the_bounds(commitment: Commitment, active: Ac
     assert done.charged == total([line.amount for line in charged if commitment.counts(line)], USD)
     for bound, exact in [(done.minimum, commitment.minimum), (done.maximum, commitment.maximum)]:
         if bound is not None and exact is not None:
-            wanted = Fraction(exact) * Fraction(active.active, active.period)
+            wanted = Fraction(exact) * Fraction(active.part) / Fraction(active.whole)
             assert abs(Fraction(bound.amount) - wanted) <= Fraction(1, 200)
 
 
 @given(commitments(), days, lines, lines)
 def test_splitting_a_stretch_loses_no_cent(
-    commitment: Commitment, active: ActiveDays, first: list[Line], last: list[Line]
+    commitment: Commitment, active: Share, first: list[Line], last: list[Line]
 ) -> None:
     """Two splits are due what the whole is, whatever each of them charged."""
     (begun,) = settle([(commitment, Stretch(active, is_final=False))], first, USD)
@@ -109,14 +110,7 @@ def test_a_commitment_in_another_currency_is_refused() -> None:
             "meters: 0 meters are named; expected at least one, or none for the whole",
         ),
         (lambda: Commitment("c", meters=["a b"]), "meters: 'a b' is not a name"),
-        (
-            lambda: ActiveDays(8, 7),
-            "active: 8 is not a number of days of the period; expected a whole number from 0 to 7",
-        ),
-        (lambda: ActiveDays(-1, 7), "active: -1 is not a number of days"),
-        (lambda: ActiveDays(True, 7), "active: True is not a number of days"),
-        (lambda: ActiveDays(0, 0), "period: 0 is not a number of days; expected a whole number from 1"),
-        (lambda: Stretch(7), "days: 7 has the wrong type; expected ActiveDays"),
+        (lambda: Stretch(7), "part: 7 has the wrong type; expected Share"),
         (lambda: Stretch(charged_before=None), "charged_before: null is not an exact number"),
         (lambda: Stretch(is_final=1), "is_final: 1 has the wrong type; expected bool"),
         (lambda: settle_windows([], Quotient(Decimal(1)), USD, 0), "overage_factor: 0 makes use beyond a commitment"),

@@ -5,14 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from billing_core.rating import rate
+from billing_core.statement import draw_up
 from gateway.catalog_file import parse_rating
 from gateway.cli.explain import explained
 
-LINES = tomllib.loads((Path(__file__).parent / "cases" / "explained.toml").read_text(encoding="utf-8"))["lines"]
+ONE_FEE = """
+currency: USD
+period: [2026-04-01, 2026-05-01]
+prices: [{meter: m, model: per_unit, unit: 2}]
+fees: [{name: Base, amount: 100, every: month}]
+"""
+CASES = tomllib.loads((Path(__file__).parent / "cases" / "explained.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(("price", "usage", "billed", "words"), LINES, ids=lambda value: value[:60])
+@pytest.mark.parametrize(("price", "usage", "billed", "words"), CASES["lines"], ids=lambda value: value[:60])
 def test_a_line_says_how_it_came_about(price: str, usage: str, billed: str, words: str) -> None:
     """The words are those that a person would write, from the same steps that made the amount."""
     document = f"""
@@ -22,7 +28,15 @@ def test_a_line_says_how_it_came_about(price: str, usage: str, billed: str, word
         billed: {{{billed}}}
         usage: [{usage}]
         """
-    (line,) = rate(parse_rating(document)).lines
+    (line,) = draw_up(parse_rating(document)).lines
+    assert explained(line) == words
+
+
+@pytest.mark.parametrize(("further", "description", "words"), CASES["further"], ids=lambda value: value[:60])
+def test_a_line_that_is_no_use_says_so_too(further: str, description: str, words: str) -> None:
+    """Commitments, coupons, credits and tax are explained from the same steps that a program is given."""
+    document = f"{ONE_FEE}{further}"
+    (line,) = (line for line in draw_up(parse_rating(document)).lines if line.description == description)
     assert explained(line) == words
 
 
@@ -34,7 +48,7 @@ def test_a_prorated_fee_says_so() -> None:
         active: [2026-04-01, 2026-04-11]
         fees: [{name: Base, amount: 10, every: month}]
         """
-    (line,) = rate(parse_rating(document)).lines
+    (line,) = draw_up(parse_rating(document)).lines
     words = "$10, less $6.666666666667… for the time in which the plan did not run = $3.333333333333…, rounded = $3.33"
     assert explained(line) == words
 
@@ -46,6 +60,6 @@ def test_seats_say_how_long_they_were_held() -> None:
         period: [2026-04-01, 2026-05-01]
         seats: [{unit: 30, levels: [[2026-04-01, 4]]}, {unit: 30, levels: [[2026-04-30, 4]]}]
         """
-    all_month, a_day = rate(parse_rating(document)).lines
+    all_month, a_day = draw_up(parse_rating(document)).lines
     assert explained(all_month) == "4 \N{MULTIPLICATION SIGN} $30 = $120.00"
     assert explained(a_day).endswith(" \N{MULTIPLICATION SIGN} $30 = $4.00")

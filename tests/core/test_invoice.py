@@ -11,7 +11,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from billing_core.commitments import ActiveDays
 from billing_core.credit_notes import credit_unused
 from billing_core.credits import Grant
 from billing_core.discounts import (
@@ -30,6 +29,7 @@ from billing_core.invoice import Credited, InvoiceRequest, PaymentKind, build
 from billing_core.invoice_document import loaded, stored
 from billing_core.lines import InvoiceLine
 from billing_core.money import Currency, Money, Quotient, RoundingPoint, rounded, total
+from billing_core.proration import Share
 from billing_core.tax import Taxed, TaxMode, TaxRate, TaxRounding, TaxTerms, taxes
 
 USD = Currency("USD")
@@ -179,7 +179,7 @@ def test_inclusive_tax_is_the_inverse_of_exclusive(net: Money, percent: str) -> 
 def test_credit_notes_give_back_no_more_than_was_charged(request: InvoiceRequest, unused: int) -> None:
     """All days unused give back every line that cost something, with its tax; none give back nothing."""
     invoice = build(request)
-    days = {index: ActiveDays(unused, 28) for index in range(len(request.lines))}
+    days = {index: Share(unused, 28) for index in range(len(request.lines))}
     note = credit_unused(invoice, days)
     whole = sum((max(invoice.net(index), Fraction(0)) for index in range(len(request.lines))), Fraction(0))
     assert note.subtotal == rounded(Quotient.of(whole * unused / 28), USD, RoundingPoint.LINE)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from billing_core.commitments import ActiveDays
 from billing_core.credit_notes import credit_unused
 from billing_core.credits import Grant
 from billing_core.discounts import AmountOff, Coupon, OnMeters, OnPlans, PercentOff, UnitsOff
@@ -17,6 +16,7 @@ from billing_core.invoice import Credited, Invoice, InvoiceRequest, build
 from billing_core.invoice_document import loaded, stored
 from billing_core.lines import InvoiceLine
 from billing_core.money import Currency, Money
+from billing_core.proration import Share
 from billing_core.tax import TaxRate, TaxTerms
 
 USD = Currency("USD")
@@ -86,11 +86,11 @@ def broken(**fields: object) -> Callable[[], Invoice]:
             "grants[0].currency: null pays no invoice; expected",
         ),
         (
-            lambda: replace(REQUEST, grants=[Grant("g", 1, AT, AT, currency=USD, cost_basis=1)]),
-            "grants[0].cost_basis: 1 was paid for; expected a promotional grant; what was paid for is in a wallet",
+            lambda: replace(REQUEST, grants=[Grant("g", 1, AT, AT, currency=USD, cost_basis=1, meters=["a"])]),
+            "grants[0].meters: 1 meters are named; expected a paid grant without meters: after tax, nothing belongs to",
         ),
-        (lambda: credit_unused(build(REQUEST), {1: ActiveDays(1, 2)}), "unused: 1 is no line of the invoice; expected"),
-        (lambda: credit_unused(build(REQUEST), {0: 3}), "unused[0]: 3 has the wrong type; expected ActiveDays"),
+        (lambda: credit_unused(build(REQUEST), {1: Share(1, 2)}), "unused: 1 is no line of the invoice; expected"),
+        (lambda: credit_unused(build(REQUEST), {0: 3}), "unused[0]: 3 has the wrong type; expected Share"),
         (broken(lines=[5]), "lines[0]: 5 is not a mapping"),
         (broken(due=5), "due: 5 is not what was stored; expected str"),
         (broken(due="5 USD"), "due: '5 USD' is not an exact number"),

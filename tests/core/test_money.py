@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing_core.currencies import MINOR_DIGITS_OF_CODE
 from billing_core.errors import BillingError, CurrencyMismatchError, InvalidValueError
 from billing_core.money import (
     DIGITS_MAX,
-    MINOR_DIGITS_OF_CODE,
     Currency,
     Money,
     Quotient,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from billing_core.catalog import Fee, MeterPrice
 from billing_core.errors import BillingError, InvalidValueError
-from billing_core.money import EXACT, Currency, Money, Quotient, total
+from billing_core.money import EXACT, Currency, Quotient, total
 from billing_core.periods import Interval, Period
 from billing_core.prices import (
     Graduated,
@@ -169,9 +169,11 @@ def test_parts_of_a_period_cost_what_it_does(
 
 @given(requests)
 def test_rating_again_gives_the_same(request: RatingRequest) -> None:
-    """Rating has no memory."""
+    """Rating has no memory: what it gives is equal, and has the same hash."""
     first = rate(request)
-    assert [rate(request) for _ in range(3)] == [first] * 3
+    again = [rate(request) for _ in range(3)]
+    assert again == [first] * 3
+    assert {hash(rating) for rating in again} == {hash(first)}
 
 
 @given(made.unit_prices, made.pers, made.quantities, made.quantities)
@@ -250,10 +252,18 @@ def test_negative_usage_is_refused() -> None:
         RatingRequest(USD, JANUARY, [MeterPrice("a", PerUnit(1))], (), [Usage("a", -1)])
 
 
-def test_a_rating_that_does_not_add_up_cannot_be_built() -> None:
-    """The sums of lines and of their steps are asserted where they are made, whoever makes them."""
-    line = Line("a", "a", Decimal(1), Money(1, USD), (Flat(Decimal(1)),))
+def test_a_line_that_does_not_add_up_cannot_be_explained() -> None:
+    """The sum of the steps is asserted where they are handed out, whether a line has them or its price does."""
+    line = Line("a", "a", Decimal(1), Decimal(1), USD, (Flat(Decimal(1)),))
+    (plain,) = rate(RatingRequest(USD, JANUARY, [MeterPrice("a", PerUnit(1))], (), [Usage("a", 1)])).lines
+    for one in (line, plain):
+        assert one.derivation
+        with pytest.raises(AssertionError):
+            _ = one._replace(charged=Decimal(2)).derivation
+
+
+def test_a_rating_is_of_one_currency() -> None:
+    """Lines of two currencies have no sum."""
+    line = Line("a", "a", Decimal(1), Decimal(1), USD, (Flat(Decimal(1)),))
     with pytest.raises(AssertionError):
-        Rating((line,), Money(2, USD))
-    with pytest.raises(AssertionError):
-        replace(line, amount=Money(2, USD))
+        Rating((line,), Currency("EUR"))

@@ -284,7 +284,11 @@ def test_urls_are_read(url: str, address: Address) -> None:
 
 def test_what_the_counting_script_never_answers_is_corrupt() -> None:
     """A reply of another shape is not taken for an answer, and what is sent by digest is the script itself."""
-    for reply in (None, 1, [], [1], [b"COUNTED", 1], [b"COUNTED", 1, b"2", 3], [b"COUNTED", 1, 2, 3, b"", 4]):
+    said = bytes(8) + b"C" + bytes(16)
+    for reply in (None, 1, [], [said], b"", b"COUNTED", said[:-1], said + b"\0", said.replace(b"C", b"c"), said * 2):
         with pytest.raises(StoreCorruptError, match="answered"):
             consume.read(reply)
+    for reply in (None, said, said * 3, said + said.replace(b"C", b"c"), b"COUNTED"):
+        with pytest.raises(StoreCorruptError, match="answered"):
+            consume.read_many(reply, 2)
     assert hashlib.sha1(consume.SCRIPT.encode()).hexdigest() == consume.SHA  # noqa: S324 - Redis's choice

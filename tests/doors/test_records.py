@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway import app
-from gateway.errors import PreconditionError, StoreUnavailableError
-from gateway.records import customers, migrate, usage
+from gateway.credentials import CredentialsDocument, Mode, Role
+from gateway.errors import AlreadyExistsError, NotFoundError, PreconditionError, StoreUnavailableError
+from gateway.records import credentials, customers, migrate, usage
+from gateway.records.credentials import Grantee
 from gateway.records.database import Database
 from gateway.records.queries import named
 from gateway.settings import Settings
@@ -59,6 +62,76 @@ async def test_an_empty_database_and_a_migrated_one_end_alike(postgres_url: str,
     assert await postgres.fetch(shape) == before
 
 
+async def test_a_database_of_each_earlier_version_is_brought_up(
+    postgres_url: str, postgres: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From every number on, what was written stays, only what is missing is applied, and the schema ends alike."""
+    shape = """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2
+    """
+    every, now = migrate.known(), await postgres.fetch(shape)
+    for held in range(1, len(every)):
+        await postgres.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        monkeypatch.setattr(migrate, "known", lambda held=held: every[:held])
+        await app.migrate_database(postgres_url)
+        await postgres.execute("INSERT INTO customers (customer, root, bucket) VALUES ('acme', 'acme', 1)")
+        before = await postgres.fetch("TABLE customers")
+        monkeypatch.setattr(migrate, "known", lambda: every)
+        assert await app.migrate_database(postgres_url) == [step.name for step in every[held:]]
+        assert await postgres.fetch("TABLE customers") == before
+        assert await postgres.fetch(shape) == now
+
+
+async def test_credentials_are_read_with_their_version(database: Database, postgres: asyncpg.Connection) -> None:
+    """The version rises with each one made or revoked; who is revoked is in no document, and nothing is overwritten."""
+    grantee = Grantee("api", Role.CHECK, Mode.LIVE, ("acme",))
+    seen = []
+    async with database.transaction() as connection:
+        assert await credentials.document(connection) == CredentialsDocument(0, ())
+        first, _ = await credentials.add_key(connection, grantee, "tk_live_abcd", "a" * 64)
+        seen.append(await credentials.document(connection))
+        second, _ = await credentials.add_certificate(connection, replace(grantee, customers=None), "example.org")
+        seen.append(await credentials.document(connection))
+        assert await credentials.revoke(connection, first) is not None
+        assert await credentials.revoke(connection, first) is None
+        seen.append(await credentials.document(connection))
+        assert await credentials.version(connection) == 3
+        with pytest.raises(NotFoundError):
+            await credentials.revoke(connection, second + 1)
+        with pytest.raises(AlreadyExistsError, match=f"credential {second} is for example.org"):
+            await credentials.add_certificate(connection, grantee, "example.org")
+    assert [document.version for document in seen] == [1, 2, 3]
+    assert [[one.credential for one in document.credentials] for document in seen] == [
+        [first],
+        [first, second],
+        [second],
+    ]
+    (key, _), (certificate,) = seen[1].credentials, seen[2].credentials
+    assert (key.digest, key.customers, key.role) == ("a" * 64, ("acme",), "check")
+    assert (certificate.certificate_name, certificate.customers) == ("example.org", None)
+    assert await postgres.fetchval("SELECT count(*) FROM credentials") == 2
+
+
+async def test_there_are_as_many_credentials_as_gateways_can_hold(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound one has to be revoked first, also when many are made at once."""
+    monkeypatch.setattr(credentials, "IN_FORCE_MAX", 5)
+    grantee = Grantee("", Role.CHECK, Mode.LIVE, None)
+
+    async def add(number: int) -> int:
+        async with database.transaction() as connection:
+            return (await credentials.add_key(connection, grantee, "tk_live_abcd", f"{number:064x}"))[0]
+
+    made = await asyncio.gather(*map(add, range(8)), return_exceptions=True)
+    refused = [one for one in made if isinstance(one, PreconditionError)]
+    assert (len(made), len(refused)) == (8, 3)
+    async with database.transaction() as connection:
+        await credentials.revoke(connection, next(one for one in made if isinstance(one, int)))
+    await add(9)
+
+
 async def test_a_changed_migration_is_refused(database: Database, postgres: asyncpg.Connection) -> None:
     """A file that was edited after it had been applied is named."""
     await postgres.execute("UPDATE migrations SET checksum = 'other' WHERE number = 1")
@@ -85,7 +158,7 @@ async def test_an_office_without_its_migrations_says_what_to_run(
 ) -> None:
     """The error names the missing file and the command."""
     await postgres.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    with pytest.raises(PreconditionError, match=r"0001_first_light\.sql; run: tollkeeper migrate"):
+    with pytest.raises(PreconditionError, match=r"0001_first_light\.sql, .*; run: tollkeeper migrate"):
         async with app.office(Settings(), redis_url, postgres_url, ["127.0.0.1:0"]):
             pass
 

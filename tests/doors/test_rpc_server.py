@@ -7,6 +7,7 @@ import re
 import socket
 import stat
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,12 +19,14 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from structlog.testing import capture_logs
 
 from gateway import errors
+from gateway.credentials import Credentials
+from gateway.entrances import Entrance, entrances
 from gateway.rpc import server
 from gateway.rpc.server import RpcDoor
 from gateway.rpc.services import Method
-from gateway.settings import Settings, SettingsError
+from gateway.settings import Proof, SettingsError
 from gateway.v1.entitlement_pb2 import CheckEntitlementRequest, CheckEntitlementResponse, Reason
-from tests.conftest import SAMPLE, running_office
+from tests.conftest import NOBODY_IS_ASKED, SAMPLE, running_office
 from tests.faults.own_redis import own_redis
 
 if TYPE_CHECKING:
@@ -47,14 +50,20 @@ async def allow(_: CheckEntitlementRequest, __: float) -> CheckEntitlementRespon
 
 def door_of(answer: Answer) -> RpcDoor:
     """Make a door whose table has one method."""
-    return RpcDoor({SERVICE: {"CheckEntitlement": Method(CheckEntitlementRequest, answer)}}, deadline_ms=1000)
+    method = Method(CheckEntitlementRequest, lambda asked: (asked.customer,), answer)
+    return RpcDoor({SERVICE: {"CheckEntitlement": method}}, Credentials(), deadline_ms=1000)
+
+
+def places(*addresses: str) -> list[Entrance]:
+    """Ask nothing of anybody on these addresses."""
+    return entrances(addresses, [Proof.NONE], tls=False)
 
 
 @asynccontextmanager
 async def serving(answer: Answer, address: str) -> AsyncIterator[tuple[RpcDoor, aio.Channel]]:
     """Run such a door, with a channel to it."""
     door = door_of(answer)
-    (bound,) = await door.start([address])
+    (bound,) = await door.start(places(address))
     async with aio.insecure_channel(bound) as channel:
         yield door, channel
         await door.stop()
@@ -146,6 +155,8 @@ async def test_a_stop_does_not_wait_for_ever(address: str, monkeypatch: pytest.M
 ERRORS = [
     (errors.InvalidRequestError(errors.Violation("f", "is wrong")), StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     (errors.IdempotencyKeyReusedError("k"), StatusCode.INVALID_ARGUMENT, "IDEMPOTENCY_KEY_REUSED"),
+    (errors.UnauthenticatedError("x"), StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    (errors.PermissionDeniedError("x"), StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
     (errors.NotFoundError("x"), StatusCode.NOT_FOUND, "NOT_FOUND"),
     (errors.AlreadyExistsError("x"), StatusCode.ALREADY_EXISTS, "ALREADY_EXISTS"),
     (errors.PreconditionError("x"), StatusCode.FAILED_PRECONDITION, "FAILED_PRECONDITION"),
@@ -188,7 +199,7 @@ async def test_an_error_is_told_in_one_shape_and_a_bug_not_at_all(address: str) 
 
 async def test_a_caller_without_patience_of_its_own_is_answered_in_ours(short_folder: Path, postgres_url: str) -> None:
     """Redis stands still and the caller set no deadline: within the server's own it is denied, marked degraded."""
-    patience = Settings(redis_timeout_ms=200, check_deadline_ms=300)
+    patience = replace(NOBODY_IS_ASKED, redis_timeout_ms=200, check_deadline_ms=300)
     with own_redis(short_folder) as own:
         await own.start()
         async with running_office(short_folder, own.url, postgres_url, patience) as office:
@@ -211,9 +222,9 @@ async def test_nobody_takes_a_served_place(address: str) -> None:
     """A second server on the same port or socket refuses to start, and the first one serves on."""
     for place in (address, "127.0.0.1:0"):
         first = door_of(allow)
-        (bound,) = await first.start([place])
+        (bound,) = await first.start(places(place))
         with pytest.raises(errors.PreconditionError, match="another process"):
-            await door_of(allow).start([bound])
+            await door_of(allow).start(places(bound))
         async with aio.insecure_channel(bound) as channel:
             assert CheckEntitlementResponse.FromString(await check(channel)).allowed
         await first.stop()
@@ -239,14 +250,14 @@ async def test_what_is_no_place_for_a_socket_is_refused(short_folder: Path) -> N
             door = door_of(allow)
             stack.push_async_callback(door.stop)
             with pytest.raises(errors.PreconditionError, match=why):
-                await door.start([f"unix:{short_folder / name}"])
+                await door.start(places(f"unix:{short_folder / name}"))
     assert (short_folder / "file").read_text(encoding="utf-8") == "precious"
 
 
 async def test_it_tells_which_port_it_was_given(address: str) -> None:
     """Several places are served at once, and port 0 becomes a port."""
     door = door_of(allow)
-    bound = await door.start(["127.0.0.1:0", address])
+    bound = await door.start(places("127.0.0.1:0", address))
     assert re.fullmatch(r"127\.0\.0\.1:[1-9][0-9]*", bound[0])
     assert bound[1] == address
     for place in bound:

@@ -40,8 +40,17 @@ async def test_the_desk_calculator_prices_a_document(tmp_path: Path) -> None:
         terminal.run("rate", "-", stdin=json.dumps(RATING)),
     )
     # 10 at 0.50 and the flat 1, then 12 at 0.20
-    line = {"meter": "m", "description": "m (graduated)", "quantity": "22", "amount": "8.40"}
-    assert (rated.exit_code, rated.err, rated.json) == (0, "", {"lines": [line], "total": "8.40"})
+    (line,) = rated.json["lines"]
+    assert (rated.exit_code, rated.err) == (0, "")
+    assert [line[name] for name in ("meter", "description", "quantity", "amount")] == [
+        "m",
+        "m (graduated)",
+        "22",
+        "8.40",
+    ]
+    assert [step["amount"] for step in line["derivation"]] == ["5", "1", "2.4"]
+    sums = {name: rated.json[name] for name in rated.json if name != "lines"}
+    assert sums == {"subtotal": "8.40", "tax": "0.00", "credits": "0.00", "total": "8.40"}
     assert [(one["meter"], one["amount"]) for one in rated_more.json["lines"]] == [
         ("m", "8.40"),
         ("idle", "0.00"),
@@ -53,6 +62,70 @@ async def test_the_desk_calculator_prices_a_document(tmp_path: Path) -> None:
     assert "8.40" in table.out
 
 
+STATEMENT = """\
+currency: USD
+period: [2026-04-01, 2026-05-01]
+active: [2026-04-16, 2026-05-01]
+prices:
+  - {meter: tokens, model: graduated, per: 1000, tiers: [{up_to: 10000, unit: 0}, {up_to: null, unit: "0.002"}]}
+  - {meter: images, model: per_unit, unit: "0.04"}
+fees: [{name: Platform, amount: 50, every: month}]
+usage:
+  - {meter: tokens, quantity: 5010000}
+  - {meter: images, quantity: 1000}
+grants:
+  - {id: free-images, units: 500, meters: [images]}
+  - {id: welcome, amount: 5}
+  - {id: wallet, amount: 20, cost_basis: 1}
+coupons: [{id: SPRING, percent: 10}]
+commitments: [{name: Contract, minimum: 120}]
+tax: {rates: [{name: VAT, percent: 20}]}
+"""
+
+
+async def test_the_desk_calculator_says_what_is_due_and_why() -> None:
+    """Half a month with a commitment, a coupon, three kinds of credit and tax: every line, its sums and its reasons."""
+    stated, explained = await asyncio.gather(
+        terminal.run("rate", "-", "--json", stdin=STATEMENT), terminal.run("rate", "-", "--explain", stdin=STATEMENT)
+    )
+    assert (stated.exit_code, stated.err) == (0, "")
+    # 5,000 × 0.002, 500 × 0.04 and half of 50 are 55, and half of 120 is committed to; a tenth off; 49 × 20 % of tax
+    assert [(line["source"], line["meter"], line["amount"]) for line in stated.json["lines"]] == [
+        ("prices[0]", "tokens", "10.00"),
+        ("prices[1]", "images", "20.00"),
+        ("fees[0]", None, "25.00"),
+        ("grants[0]", None, "0.00"),
+        ("commitments[0]", None, "5.00"),
+        ("coupons[0]", None, "-6.00"),
+        ("grants[1]", None, "-5.00"),
+        ("tax.rates[0]", None, "9.80"),
+        ("grants[2]", None, "-20.00"),
+    ]
+    sums = {name: stated.json[name] for name in stated.json if name != "lines"}
+    assert sums == {"subtotal": "54.00", "tax": "9.80", "credits": "25.00", "total": "38.80"}
+    table, _, reasons = explained.out.partition("tokens (graduated): ")
+    rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in table.splitlines() if row.startswith("│")]
+    assert rows[-6:] == [
+        ["SPRING (coupon)", "", "-6.00"],
+        ["Subtotal", "", "54.00"],
+        ["welcome (credit)", "", "-5.00"],
+        ["VAT 20 %", "", "9.80"],
+        ["wallet (paid credit)", "", "-20.00"],
+        ["Total", "", "38.80"],
+    ]
+    assert reasons.splitlines() == [
+        "10,000 free, then 5,000,000 ÷ 1,000 × $0.002 = $10.00",
+        "images (per_unit): 500 × $0.04 = $20.00",
+        "Platform: $50, less $25 for the time in which the plan did not run = $25.00",
+        "free-images (granted units): 500 units that are not charged",
+        "Contract (true-up): $120, less $60 for the time in which the plan did not run, less $55 charged = $5.00",
+        "SPRING (coupon): 10 % of $60 = $6.00 off",
+        "welcome (credit): $5.00 off",
+        "VAT 20 %: 20 % of $49 = $9.80",
+        "wallet (paid credit): $20.00 off",
+    ]
+
+
 async def test_the_desk_calculator_refuses_what_it_cannot_price() -> None:
     """A bad document exits with 2; standard error names the field, and standard output stays empty."""
     bad = {
@@ -62,6 +135,8 @@ async def test_the_desk_calculator_refuses_what_it_cannot_price() -> None:
         "period": RATING | {"period": ["2026-02-01", "2026-01-01"]},
         "currency": RATING | {"currency": "XXL"},
         "discount": RATING | {"discount": "10"},
+        "coupons[0].percent": RATING | {"coupons": [{"percent": "110"}]},
+        "tax.rates[0].percent": RATING | {"tax": {"rates": [{"name": "VAT"}]}},
     }
     asked = [terminal.run("rate", "-", "--json", stdin=json.dumps(document)) for document in bad.values()]
     asked.append(terminal.run("rate", "-", "--json", stdin="{"))

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
 from typing import TYPE_CHECKING
@@ -15,8 +16,7 @@ from gateway.counters import keys, usage
 from gateway.counters.connection import Address, Connection
 from gateway.flusher import Flusher
 from gateway.records.database import Database
-from gateway.settings import Settings
-from tests.conftest import SAMPLE, running_office
+from tests.conftest import NOBODY_IS_ASKED, SAMPLE, running_office
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.conftest import Running
 
 ZYGOTE = Path(__file__).parent.parent / "faults" / "flusher_zygote.py"
-NEVER_FLUSHES = Settings(flush_delay_ms_max=60_000)
+NEVER_FLUSHES = replace(NOBODY_IS_ASKED, flush_delay_ms_max=60_000)
 STEPS_MAX = 80
 
 
@@ -155,7 +155,9 @@ async def test_a_stream_in_steady_use_stays_short(
     """What is written and old enough is dropped although newer entries keep coming."""
     monkeypatch.setattr(usage, "LOOK_BACK_MS", 200)
     monkeypatch.setattr(flusher_module, "TRIM_EVERY_S", 0)
-    async with running_office(short_folder, redis_url, postgres_url, Settings(flush_delay_ms_max=20)) as office:
+    async with running_office(
+        short_folder, redis_url, postgres_url, replace(NOBODY_IS_ASKED, flush_delay_ms_max=20)
+    ) as office:
         await _subscribe(office)
         lengths = []
         for _ in range(60):

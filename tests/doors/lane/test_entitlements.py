@@ -21,6 +21,7 @@ from gateway.entitlements import Entitlements as Documents
 from gateway.lane.lane import Lane
 from gateway.lane.methods import Entitlements, Health, methods
 from gateway.lane.server import LaneDoor
+from gateway.listening import listen
 from gateway.settings import Settings
 from gateway.v1.entitlement_pb2 import (
     BatchCheckEntitlementsRequest,
@@ -69,7 +70,7 @@ async def lane_of(redis_url: str, folder: Path, credentials: Everybody) -> Async
         loop = asyncio.get_running_loop()
         door = LaneDoor(Lane(loop, table, credentials, deadline_ms=settings.check_deadline_ms))
         stack.push_async_callback(door.stop)
-        yield await door.listen(f"unix:{folder / 'lane.sock'}", lambda _: None), health
+        yield await door.serve(listen(f"unix:{folder / 'lane.sock'}")[0], lambda _: None), health
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,7 +13,8 @@ from hyperframe import frame as hyper
 
 from gateway.errors import PreconditionError
 from gateway.lane.limits import Limits
-from gateway.lane.server import LaneDoor, tls_context
+from gateway.lane.server import tls_context
+from gateway.listening import listen
 from tests.doors.lane.wire import (
     ACK,
     NO_ERROR,
@@ -148,33 +147,18 @@ async def test_a_bug_costs_one_connection(served: Served, peer: Peer, monkeypatc
 # places
 
 
-async def test_a_served_place_is_not_taken(served: Served, short_folder: Path) -> None:
-    """Neither a path nor a port, unless both sides want to share it; a dead process's socket is taken over."""
-    door = LaneDoor(served.lane)
-    with pytest.raises(PreconditionError, match="another process"):
-        await door.listen(served.address, lambda _: None)
-    bound = await door.listen("127.0.0.1:0", lambda _: None)
-    with pytest.raises(PreconditionError, match="another process"):
-        await door.listen(bound, lambda _: None)
-    with pytest.raises(PreconditionError, match="another process"):
-        await door.listen(bound, lambda _: None, reuse_port=True)
-    shared = await door.listen("127.0.0.1:0", lambda _: None, reuse_port=True)
-    assert await door.listen(shared, lambda _: None, reuse_port=True) == shared
-    dead = short_folder / "dead.sock"
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(dead))
-    assert await door.listen(f"unix:{dead}", lambda _: None) == f"unix:{dead}"
-    assert stat.S_IMODE(dead.stat().st_mode) == 0o660
+async def test_tcp_is_a_place(served: Served) -> None:
+    """A lane listens wherever a socket does."""
+    bound = await served.door.serve(listen("127.0.0.1:0")[0], lambda _: None)
     peer = Peer(*await asyncio.open_connection(*bound.split(":")))
     peer.send(PREFACE, settings())
     await peer.echoes(1)
     peer.close()
-    await door.stop()
 
 
 async def test_ipv6_is_a_place(served: Served) -> None:
     """In brackets, as in URLs."""
-    bound = await served.door.listen("[::1]:0", lambda _: None)
+    bound = await served.door.serve(listen("[::1]:0")[0], lambda _: None)
     peer = Peer(*await asyncio.open_connection("::1", int(bound.rpartition(":")[2])))
     peer.send(PREFACE, settings())
     await peer.echoes(1)
@@ -246,7 +230,7 @@ async def test_tls_is_spoken_to_whom_it_may_concern(served: Served, certificates
 
     files = [str(certificates / name) for name in ("server.pem", "server.key")]
     context = tls_context(*files, callers=str(certificates / "ours.pem"))
-    address = await served.door.listen("127.0.0.1:0", peer_of, tls=context)
+    address = await served.door.serve(listen("127.0.0.1:0")[0], peer_of, tls=context)
     peer = await over_tls(address, certificates, "caller", ["h2"])
     await peer.echoes(1)
     assert "spiffe://test/caller" in repr(seen[0])

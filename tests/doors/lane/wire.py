@@ -15,6 +15,7 @@ from gateway import errors
 from gateway.lane.call import Call, Method
 from gateway.lane.lane import Lane
 from gateway.lane.server import LaneDoor
+from gateway.listening import listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -275,7 +276,7 @@ async def serving(
         loop, table, credentials, deadline_ms=deadline_ms, before_write=before_write or (lambda: None), limits=limits
     )
     door = LaneDoor(lane, grace_s=1)
-    address = await door.listen(f"unix:{folder / 'lane.sock'}", lambda _: None)
+    address = await door.serve(listen(f"unix:{folder / 'lane.sock'}")[0], lambda _: None)
     try:
         yield Served(lane, door, address, credentials, held)
     finally:
