@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import uvloop
@@ -17,7 +18,7 @@ from gateway.counters.connection import Address
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
 from gateway.counters.standing import draw_gateway
-from gateway.credentials import Credentials
+from gateway.credentials import Credentials, Peer, Role
 from gateway.entitlements import Entitlements
 from gateway.entrances import entrances
 from gateway.errors import PreconditionError
@@ -25,20 +26,26 @@ from gateway.flusher import Flusher
 from gateway.journal import open_in
 from gateway.keeper import Keeper
 from gateway.keyring import Keyring
+from gateway.lane import methods as methods_of_lane
+from gateway.lane.lane import Lane
+from gateway.lane.server import LaneDoor, tls_context
+from gateway.listening import name_of
 from gateway.publisher import Publisher
 from gateway.records.database import Database
 from gateway.records.migrate import migrate, pending
 from gateway.rpc import services
 from gateway.rpc.server import RpcDoor
+from gateway.settings import Proof
 from gateway.tls import server_tls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from pathlib import Path
+    from socket import socket
+    from ssl import SSLContext
 
     from gateway.entrances import Entrance
     from gateway.settings import Settings
-    from gateway.tls import ServerTls
 
 Result = TypeVar("Result")
 
@@ -79,7 +86,7 @@ async def office(
     """
     address = Address.parse(redis_url)
     tls = server_tls(settings)
-    places = _entrances(listen, settings, tls)
+    places = checked_entrances(listen, settings)
     async with contextlib.AsyncExitStack() as stack:
         database = await Database.open(postgres_url)
         stack.push_async_callback(database.close)
@@ -90,6 +97,72 @@ async def office(
         stack.push_async_callback(keeper.stop)
         await keeper.start()
 
+        deciding = await stack.enter_async_context(_deciding(settings, address, journal))
+
+        publisher = Publisher(database, address)
+        stack.push_async_callback(publisher.stop)
+        await publisher.start()
+
+        flusher = Flusher(
+            database,
+            address,
+            lambda: keeper.line,
+            delay_ms_max=settings.flush_delay_ms_max,
+            batch_max=settings.flush_batch_max,
+        )
+        stack.push_async_callback(flusher.stop)
+        await flusher.start()
+
+        methods = services.methods(services.Entitlements(deciding.checker), services.Plane(database, publisher))
+        door = RpcDoor(methods, deciding.credentials, deadline_ms=settings.check_deadline_ms, tls=tls)
+        stack.push_async_callback(door.stop)
+        bound = await door.start(places)
+        telemetry.log.info(telemetry.Event.OFFICE_STARTED, listen=bound)
+        yield Office(tuple(bound), keeper)
+    telemetry.log.info(telemetry.Event.OFFICE_STOPPED)
+
+
+@contextlib.asynccontextmanager
+async def sidecar(
+    settings: Settings, redis_url: str, places: Sequence[tuple[Entrance, socket]], *, journal: Path | None = None
+) -> AsyncIterator[None]:
+    """Decide on the lane, with Redis alone: whether there is an office or a Postgres, it never asks.
+
+    `places` are entrances with the sockets that listen there. Raises as an office does.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        deciding = await stack.enter_async_context(_deciding(settings, Address.parse(redis_url), journal))
+        health = methods_of_lane.Health()
+        table = methods_of_lane.methods(methods_of_lane.Entitlements(deciding.checker), health, Role.CHECK)
+        lane = Lane(
+            asyncio.get_running_loop(),
+            table,
+            deciding.credentials,
+            deadline_ms=settings.check_deadline_ms,
+            before_write=deciding.before_write,
+        )
+        door = LaneDoor(lane)
+        stack.push_async_callback(door.stop)
+        for place, listening in places:
+            await door.serve(listening, partial(_peer, place.proofs), tls=_lane_tls(place, settings))
+        bound = [name_of(listening) for _, listening in places]
+        telemetry.log.info(telemetry.Event.SIDECAR_STARTED, listen=bound)
+        yield
+        health.serving = False
+    telemetry.log.info(telemetry.Event.SIDECAR_STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Deciding:
+    checker: Checker
+    credentials: Credentials
+    before_write: Callable[[], None]
+
+
+@contextlib.asynccontextmanager
+async def _deciding(settings: Settings, address: Address, journal: Path | None) -> AsyncIterator[_Deciding]:
+    """What every gateway has, whatever its doors: counters, documents, credentials, and a checker that uses them."""
+    async with contextlib.AsyncExitStack() as stack:
         kept = None
         if journal is not None:
             kept = open_in(journal, bytes_max=settings.journal_bytes_max, gateway=draw_gateway())
@@ -108,39 +181,37 @@ async def office(
         stack.push_async_callback(documents.stop)
         await documents.start()
 
-        publisher = Publisher(database, address)
-        stack.push_async_callback(publisher.stop)
-        await publisher.start()
-
         stack.callback(keyring.stop)
         await keyring.start(documents)
 
-        flusher = Flusher(
-            database,
-            address,
-            lambda: keeper.line,
-            delay_ms_max=settings.flush_delay_ms_max,
-            batch_max=settings.flush_batch_max,
-        )
-        stack.push_async_callback(flusher.stop)
-        await flusher.start()
-
         ttl_ms = settings.idempotency_ttl_s * 1000
         checker = Checker(entitlements, documents, counters, idempotency_ttl_ms=ttl_ms)
-        methods = services.methods(services.Entitlements(checker), services.Plane(database, publisher))
-        door = RpcDoor(methods, credentials, deadline_ms=settings.check_deadline_ms, tls=tls)
-        stack.push_async_callback(door.stop)
-        bound = await door.start(places)
-        telemetry.log.info(telemetry.Event.OFFICE_STARTED, listen=bound)
-        yield Office(tuple(bound), keeper)
-    telemetry.log.info(telemetry.Event.OFFICE_STOPPED)
+        yield _Deciding(checker, credentials, (lambda: None) if kept is None else kept.write)
 
 
-def _entrances(listen: Sequence[str], settings: Settings, tls: ServerTls | None) -> list[Entrance]:
-    places = entrances(listen, settings.auth, tls=tls is not None)
+def checked_entrances(listen: Sequence[str], settings: Settings) -> list[Entrance]:
+    """Say of each address what is asked there, and warn of keys that cross a network in clear. Raises SettingsError."""
+    places = entrances(listen, settings.auth, tls=settings.tls_certificate is not None)
     if clear := [place.address for place in places if place.in_clear]:
         telemetry.log.warning(telemetry.Event.KEYS_IN_CLEAR, listen=clear)
     return places
+
+
+def _lane_tls(place: Entrance, settings: Settings) -> SSLContext | None:
+    if not place.tls:
+        return None
+    server_tls(settings)  # says of each file what is wrong with it
+    assert settings.tls_certificate is not None
+    assert settings.tls_key is not None
+    callers = settings.tls_client_ca if Proof.MTLS in place.proofs else None
+    return tls_context(settings.tls_certificate, settings.tls_key, callers=callers)
+
+
+def _peer(proofs: frozenset[Proof], transport: asyncio.Transport) -> Peer:
+    """Say how a connection came: the names are those of its certificate, which TLS has verified."""
+    certificate = transport.get_extra_info("peercert") or {}
+    names = (name for kind, name in certificate.get("subjectAltName", ()) if kind in {"URI", "DNS"})
+    return Peer(proofs, tuple(names))
 
 
 def _keyring(credentials: Credentials, settings: Settings) -> Keyring:
@@ -179,10 +250,17 @@ async def migrate_database(postgres_url: str) -> list[str]:
         await database.close()
 
 
-async def until_told_to_stop() -> None:
-    """Wait for Ctrl-C or SIGTERM; from then on neither interrupts the stopping, which is bounded in time."""
+async def until_told_to_stop(leash: int | None = None) -> None:
+    """Wait for Ctrl-C or SIGTERM; from then on neither interrupts the stopping, which is bounded in time.
+
+    A `leash` that becomes readable says that the process is gone that would have told.
+    """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
+    if leash is not None:
+        loop.add_reader(leash, told.set)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
     await told.wait()
+    if leash is not None:
+        loop.remove_reader(leash)

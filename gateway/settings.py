@@ -50,6 +50,7 @@ class Settings:
     postgres_bin: Annotated[str | None, _path] = None  # none: the wheel's, else those on PATH
     target: Annotated[str | None, _target] = None  # none: the gateway of the dev state folder
     key: Annotated[str | None, _key] = None  # none: commands ask a gateway that wants none
+    lane: Annotated[tuple[str, ...], _listen] = ("127.0.0.1:7070",)  # where a sidecar listens
     listen: Annotated[tuple[str, ...], _listen] = ("127.0.0.1:7071",)  # loopback: who else is served, is a decision
     auth: Annotated[tuple[Proof, ...], _auth] = (Proof.KEYS,)  # whoever gets in may spend a customer's quota
     tls_certificate: Annotated[str | None, _path] = None  # none: no TLS; a mesh or a proxy may do that

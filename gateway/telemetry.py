@@ -20,6 +20,8 @@ class Event(StrEnum):
 
     OFFICE_STARTED = "office.started"  # listen: addresses
     OFFICE_STOPPED = "office.stopped"
+    SIDECAR_STARTED = "sidecar.started"  # listen: addresses
+    SIDECAR_STOPPED = "sidecar.stopped"
     KEYS_IN_CLEAR = "keys.in_clear"  # listen: addresses on which keys cross a network without TLS of ours
     REDIS_LOST = "redis.lost"  # error
     KEEPER_BLIND = "keeper.blind"  # error: a store did not let it look

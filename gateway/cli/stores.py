@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 SAMPLE = files("gateway").joinpath("catalogs/neural-language-engine.yaml")
 SOCKET = "gateway.sock"
 SOCKET_PATH_BYTES_MAX = 100
+STOP_S_MAX = 10.0
+"""A worker that takes longer to stop than its doors, its counters and its documents together may, is killed."""
+
 Listen = Annotated[
     list[str] | None,
     typer.Option("--listen", help="unix:/path or host:port; may be given more than once.", metavar="ADDRESS"),
@@ -95,6 +98,47 @@ def office(listen: Listen = None) -> None:
             await app.until_told_to_stop()
 
     app.run(serve())
+
+
+def sidecar(
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listen",
+            help="unix:/path or host:port; may be given more than once. Else TOLLKEEPER_LANE.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", help="Processes; on unix sockets they are PATH.0, PATH.1, …", min=1, max=64)
+    ] = 1,
+) -> None:
+    """Answer checks on the fast lane, with your Redis alone, until SIGTERM; run it next to each API server."""
+    from gateway import app, listening, telemetry
+    from gateway.workers import supervise
+
+    chosen = settings()
+    if not chosen.redis_url:
+        raise PreconditionError("a sidecar needs your Redis: set TOLLKEEPER_REDIS_URL")
+    redis_url, kept_in = chosen.redis_url, journal_folder(chosen)
+    telemetry.configure()
+    places = app.checked_entrances(listen or chosen.lane, chosen)
+    sockets = [listening.listen(place.address, workers) for place in places]
+
+    async def serve(worker: int, leash: int | None) -> None:
+        own = [(place, each[worker]) for place, each in zip(places, sockets, strict=True)]
+        async with app.sidecar(chosen, redis_url, own, journal=kept_in):
+            await app.until_told_to_stop(leash)
+
+    _say_serving(tuple(dict.fromkeys(listening.name_of(each) for shared in sockets for each in shared)))
+    try:
+        if workers == 1:
+            app.run(serve(0, None))
+        elif code := supervise(lambda worker, leash: app.run(serve(worker, leash)), workers, grace_s=STOP_S_MAX):
+            raise typer.Exit(code)
+    finally:
+        for shared in sockets:
+            listening.close(shared)
 
 
 def _say_serving(addresses: tuple[str, ...]) -> None:

@@ -14,10 +14,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway import app, errors
-from gateway.checker import Checker
 from gateway.counters.connection import Address
-from gateway.counters.counting import Counters
-from gateway.entitlements import Entitlements as Documents
 from gateway.lane.lane import Lane
 from gateway.lane.methods import Entitlements, Health, methods
 from gateway.lane.server import LaneDoor
@@ -56,16 +53,10 @@ class Doors:
 @asynccontextmanager
 async def lane_of(redis_url: str, folder: Path, credentials: Everybody) -> AsyncIterator[tuple[str, Health]]:
     """Serve a lane with a checker of its own, as a sidecar does."""
-    settings, address = Settings(), Address.parse(redis_url)
+    settings = Settings()
     async with AsyncExitStack() as stack:
-        counters = Counters(address, timeout_ms=settings.redis_timeout_ms)
-        stack.push_async_callback(counters.stop)
-        await counters.start()
-        held = Documents(fresh_for_s=30, usable_for_s=60)
-        documents = app._documents(address, held, counters, settings)
-        stack.push_async_callback(documents.stop)
-        await documents.start()
-        checker, health = Checker(held, documents, counters, idempotency_ttl_ms=600_000), Health()
+        deciding = await stack.enter_async_context(app._deciding(settings, Address.parse(redis_url), None))
+        checker, health = deciding.checker, Health()
         table = methods(Entitlements(checker), health, "check")
         loop = asyncio.get_running_loop()
         door = LaneDoor(Lane(loop, table, credentials, deadline_ms=settings.check_deadline_ms))
