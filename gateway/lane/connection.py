@@ -174,7 +174,7 @@ class Connection(Protocol):
     def look(self, now_s: float) -> None:
         """End what has lasted too long."""
         limits, streams = self._lane.limits, self._session.streams
-        # 1. The end. 2. Before the first frame. 3. A peer that takes no answers. 4. In use. 5. Idle.
+        # 1. The end. 2. Before the first frame. 3. A peer that takes no answers. 4. In use. 5. Told goodbye. 6. Idle.
         if self._over:
             patience_s = limits.farewell_s
         elif self._session.takers is Session.BEFORE_SETTINGS:
@@ -184,10 +184,12 @@ class Connection(Protocol):
         elif streams.calls or streams.past.last_id != self._last_id:
             self._last_id, self._since_s = streams.past.last_id, now_s
             return
-        elif now_s - self._since_s >= limits.idle_s:
-            self._end(frames.NO_ERROR, "idle")
-            return
+        elif self._leaving:
+            patience_s = limits.farewell_s
         else:
+            if now_s - self._since_s >= limits.idle_s:
+                self._since_s = now_s
+                self.leave()
             return
         if now_s - self._since_s >= patience_s:
             self.abort()

@@ -67,8 +67,7 @@ class FieldReader:
             else:
                 field, at = self._literal(block, at, 0x0F)
             size += len(field[0]) + len(field[1]) + FIELD_OVERHEAD_BYTES
-            if size <= HEADER_LIST_BYTES_MAX:
-                fields.append(field)
+            fields.append(field)
         if size > HEADER_LIST_BYTES_MAX:
             raise HeaderListTooLargeError
         return fields

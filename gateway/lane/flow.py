@@ -104,12 +104,11 @@ class Outbox:
         """Send an answer; returns whether all of it left, else `on_done` tells when it has."""
         length = len(message)
         size = length + PREFIX_BYTES
-        # The usual answer fits into every window, and nobody waits before it.
+        # The usual answer fits into every window: one that waits for its own stream's is in nobody's way.
         if (
             size <= self.window
             and size <= self.window_start
             and size <= FRAME_BYTES_MAX
-            and not self._held
             and self._table_size is not None
         ):
             self.window -= size

@@ -14,6 +14,7 @@ PER_SECOND_MAX: Final = {
     "PING": 1000,  # grpcio and grpc-go measure the bandwidth with one a round trip
     "PRIORITY": 1000,  # browsers sent some a page; nobody does any more
     "reset": 2000,  # a thousand calls may run out of time at once, and once more
+    "metadata that is too large": 100,  # reading it costs ten times what as many bytes of calls do
     "empty DATA": 100,  # only the last DATA frame of a request has reason to be empty
     "unknown frame": 100,  # extensions say hello once
     "WINDOW_UPDATE": 1000,  # and those that answers bring about, below

@@ -40,7 +40,8 @@ _REQUEST: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
 _OF_A_CONNECTION: Final = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
 )
-_TIMEOUT: Final = re.compile(rb"([0-9]{1,19})([HMSmun])")
+TIMEOUT: Final = b"grpc-timeout"
+_SECONDS: Final = re.compile(rb"([0-9]{1,19})([HMSmun])")
 _UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _GRPC: Final = re.compile(rb"application/grpc(?:[+;].*)?", re.DOTALL)
 
@@ -55,15 +56,15 @@ def opening_of(fields: Iterable[Field], methods: Mapping[bytes, Method]) -> Open
     if length is not None and not re.fullmatch(rb"[0-9]{1,15}", length):
         raise MalformedRequestError("content-length is not a length")
     content_length = None if length is None else int(length)
-    timeout_s = _timeout_s(found.get(b"grpc-timeout"))
+    seconds = timeout_s(found.get(TIMEOUT))
     inflate = ENCODINGS.get(found.get(b"grpc-encoding", b"identity"))
     method = methods.get(found[b":path"])
-    refusal = _refusal(found, method, timeout_s, inflate)
-    if refusal is not None or timeout_s is None or inflate is None:
+    refusal = _refusal(found, method, seconds, inflate)
+    if refusal is not None or seconds is None or inflate is None:
         return Opening(content_length=content_length, refusal=refusal)
     authorization = found.get(b"authorization")
     text = None if authorization is None else authorization.decode("latin-1")
-    return Opening(method, timeout_s, text, inflate, content_length, plain=content_length is None)
+    return Opening(method, seconds, text, inflate, content_length, plain=content_length is None)
 
 
 def check_trailers(fields: Iterable[Field]) -> None:
@@ -73,7 +74,7 @@ def check_trailers(fields: Iterable[Field]) -> None:
 
 
 def _refusal(
-    found: Mapping[bytes, bytes], method: Method | None, timeout_s: float | None, inflate: int | None
+    found: Mapping[bytes, bytes], method: Method | None, seconds: float | None, inflate: int | None
 ) -> Refusal | None:
     """Say why a well-formed request is no call of ours; the codes are those of grpcio's own server."""
     if not _GRPC.fullmatch(found.get(b"content-type", b"")):
@@ -83,7 +84,7 @@ def _refusal(
         (b"te" not in found, replies.NO_TRAILERS),
         (found[b":scheme"] not in (b"http", b"https"), replies.WRONG_SCHEME),
         (b":authority" not in found and b"host" not in found, replies.NO_AUTHORITY),
-        (timeout_s is None, replies.WRONG_TIMEOUT),
+        (seconds is None, replies.WRONG_TIMEOUT),
         (inflate is None, replies.UNKNOWN_ENCODING),
         (method is None, replies.UNKNOWN_METHOD),
     )
@@ -110,9 +111,9 @@ def _checked(fields: Iterable[Field]) -> dict[bytes, bytes]:
     return found
 
 
-def _timeout_s(value: bytes | None) -> float | None:
+def timeout_s(value: bytes | None) -> float | None:
     """Read a grpc-timeout: without one for ever, None when it is none."""
     if value is None:
         return math.inf
-    match = _TIMEOUT.fullmatch(value)
+    match = _SECONDS.fullmatch(value)
     return None if match is None else int(match[1]) * _UNIT_S[match[2]]

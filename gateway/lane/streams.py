@@ -135,11 +135,10 @@ class ConnectionStreams:
 
     def turn(self) -> None:
         """End what came in at once: watch the calls that go on, grant anew what was used up."""
-        if self._fresh:
-            for call in self._fresh:
-                if call.stream_id in self.calls:
-                    self._lane.watch(call)
-            self._fresh.clear()
+        for call in self._fresh:
+            if call.stream_id in self.calls:
+                self._lane.watch(call)
+        self._fresh.clear()
         if frames := self._intake.renewed():
             self._outbox.put(frames)
 
@@ -148,6 +147,8 @@ class ConnectionStreams:
     def _begin_oddly(self, call: Call, flags: int) -> None:
         """Begin a call that is refused whatever it brings, or that brings no message."""
         refusal = call.opening.refusal
+        if refusal is replies.LIST_TOO_LARGE:
+            self._guard.count("metadata that is too large")
         if flags & END_STREAM:
             self._piece(call, flags, b"")
         elif refusal is not None and not refusal.patient:
@@ -195,11 +196,10 @@ class ConnectionStreams:
     def _whole(self, call: Call, body: Body) -> None:
         """Submit a request that is at its end, or say why not."""
         self._release(call)
+        found = call.opening.refusal or body.message()
         if not body.fits:
             self.reset(call.stream_id, PROTOCOL_ERROR)
-            return
-        found = call.opening.refusal or body.message()
-        if isinstance(found, Refusal):
+        elif isinstance(found, Refusal):
             self._refuse(call, found)
         else:
             self._submit(call, found)

@@ -115,9 +115,9 @@ async def test_rapid_reset_is_cut_off(served: Served, peer: Peer) -> None:
 
 
 MADE_RESETS = {
-    "no grant": lambda peer, stream_id: window(stream_id, 0),
-    "too large a grant": lambda peer, stream_id: window(stream_id, 2**31 - 1),
-    "DATA after the end": lambda peer, stream_id: raw(DATA, 0, stream_id, b"x"),
+    "no grant": lambda _, stream_id: window(stream_id, 0),
+    "too large a grant": lambda _, stream_id: window(stream_id, 2**31 - 1),
+    "DATA after the end": lambda _, stream_id: raw(DATA, 0, stream_id, b"x"),
     "HEADERS after the end": lambda peer, stream_id: peer.opening(stream_id, [("a", "b")]),
 }
 
@@ -155,7 +155,7 @@ async def test_a_block_without_end_is_cut_off(served: Served, peer: Peer) -> Non
 
 
 async def test_an_hpack_bomb_is_defused(served: Served, peer: Peer) -> None:
-    """A block of 16 KiB that means 64 MiB of fields: refused, with nothing of it kept, and the next call is answered."""
+    """A block of 16 KiB that means 64 MiB of fields: refused, nothing of it is kept, and the next call is answered."""
     entry = bytes((0x40, 1)) + b"a" + b"\x7f\xa1\x1e" + b"v" * 4000
     peer.send(raw(HEADERS, END_HEADERS, 1, entry))
     bomb = b"\xbe" * 16_000
@@ -167,6 +167,16 @@ async def test_an_hpack_bomb_is_defused(served: Served, peer: Peer) -> None:
     peer.send(raw(HEADERS, END_HEADERS, 23, b"\x20" + clean.encode([(*one, True) for one in fields_of()])))
     peer.send(raw(DATA, END_STREAM, 23, message(b"fine")))
     assert (await peer.answer(23)).message == b"fine"
+    assert served.lane.in_flight == 0
+
+
+async def test_bombs_by_the_hundred_are_cut_off(served: Served, peer: Peer) -> None:
+    """A flood of them is a flood."""
+    bomb = b"\x82" * 2000  # :method GET, again and again
+    with bounded(mebibytes=4, seconds=5):
+        for stream_id in range(1, 2001, 2):
+            peer.send(raw(HEADERS, END_HEADERS, stream_id, bomb))
+        assert await peer.end() in (CALM, None)
     assert served.lane.in_flight == 0
 
 
@@ -226,6 +236,7 @@ async def test_who_does_not_read_is_not_read(short_folder: Path) -> None:
         with bounded(mebibytes=8, seconds=5):
             peer.send(flood)
             while served.lane.connections:
+                assert all(len(one._rest) < MEBI // 2 for one in served.lane.connections)
                 await asyncio.sleep(0.05)
         async with served.peer() as other:
             await other.echoes(1)
@@ -245,7 +256,7 @@ async def test_a_reader_that_is_merely_late_gets_everything(served: Served) -> N
 
 
 async def test_many_idle_connections_cost_little(served: Served) -> None:
-    """As many as this process may open, up to ten thousand: less than 24 KiB each on our side and the peer's together."""
+    """As many as this process may open, up to ten thousand: some 24 KiB each, both sides of it together."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     count = min(10_000, (hard - 500) // 2)

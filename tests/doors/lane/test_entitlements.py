@@ -1,4 +1,4 @@
-"""EntitlementService and Health on the lane, over a real Redis: every answer and every error is that of the other door."""
+"""EntitlementService and Health on the lane, over a real Redis: each answer and each error is the other door's."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import pytest
 from hyperframe import frame as hyper
 
 from gateway.lane.limits import CONNECTION_WINDOW, STREAM_WINDOW
@@ -24,6 +23,8 @@ from tests.doors.lane.wire import (
 )
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.doors.lane.wire import Served
 
 MUCH = fields_of("/test/Much")
@@ -80,12 +81,12 @@ async def test_settings_that_shrink_a_window_in_flight_count_what_was_sent(serve
 async def test_the_connections_window_is_shared_first_come_first_served(served: Served) -> None:
     """65,535 bytes for all streams together; who waits longest is served first."""
     async with served.peer(settings(s4=2**20)) as peer:
-        peer.send(peer.request(1, b"60000", MUCH), peer.request(3, b"60000", MUCH), peer.request(5, b"10", MUCH))
+        peer.send(peer.request(1, b"60000", MUCH), peer.request(3, b"16000", MUCH), peer.request(5, b"10", MUCH))
         await peer.silence()
         assert [got(peer, stream_id) for stream_id in (1, 3, 5)] == [60_005, 5_530, 0]
-        peer.send(window(0, 54_475))
+        peer.send(window(0, 10_475))
         await peer.silence()
-        assert [got(peer, stream_id) for stream_id in (1, 3, 5)] == [60_005, 60_005, 0]
+        assert [got(peer, stream_id) for stream_id in (1, 3, 5)] == [60_005, 16_005, 0]
         peer.send(window(0, 15))
         assert (await peer.answer(5)).message == b"m" * 10
 

@@ -158,7 +158,7 @@ async def test_ping_and_settings_are_acknowledged(peer: Peer) -> None:
     peer.send(raw(PING, 0, 0, b"12345678"), settings(s3=100))
     await peer.silence()
     pings = [one for one in peer.heard if isinstance(one, hyper.PingFrame)]
-    assert [(one.opaque_data, "ACK" in one.flags) for one in pings][0] == (b"12345678", True)
+    assert next((one.opaque_data, "ACK" in one.flags) for one in pings) == (b"12345678", True)
     acks = [one for one in peer.heard if isinstance(one, hyper.SettingsFrame) and "ACK" in one.flags]
     assert len(acks) == 2
     assert all(one.body_len == 0 for one in acks)

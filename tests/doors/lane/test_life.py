@@ -6,7 +6,6 @@ import asyncio
 import ssl
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +29,8 @@ from tests.doors.lane.wire import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.doors.lane.wire import Served
 
 HOLD = fields_of("/test/Hold")
@@ -92,8 +93,20 @@ async def test_an_idle_connection_is_told_goodbye(short_folder: Path) -> None:
         served.held[0].answer(b"")
         await peer.answer(1)
         answered_s = served.lane.loop.time()
-        assert await peer.end() == NO_ERROR
+        assert (await until_goaway(peer)).last_stream_id == 2**31 - 1
         assert served.lane.loop.time() - answered_s >= 0.15
+        await peer.echoes(3)  # it crossed the goodbye on its way
+        peer.send(raw(PING, ACK, 0, b"leaving?"))
+        assert (await until_goaway(peer)).last_stream_id == 3
+        assert await peer.end() == NO_ERROR
+
+
+async def test_who_does_not_answer_the_goodbye_is_left(short_folder: Path) -> None:
+    """An idle connection whose peer is gone without a word is closed all the same."""
+    limits = Limits(idle_s=0.1, farewell_s=0.1, **QUICK)
+    async with serving(short_folder, limits) as served, served.peer() as peer:
+        await peer.end()
+        assert not served.lane.connections
 
 
 @pytest.mark.parametrize("said", [b"", PREFACE[:10], PREFACE, PREFACE + settings()[:5]])

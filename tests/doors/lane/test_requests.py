@@ -191,7 +191,7 @@ async def test_an_error_is_what_it_is_on_the_other_door(peer: Peer, case: str, m
         answer = await ask(peer, fields_of(method), message(case.encode()))
         code, expected = status_of(ERRORS[case])
     details = answer.fields["grpc-status-details-bin"]
-    status = Status.FromString(_base64(details))
+    status = Status.FromString(_decoded(details))
     told = unquote(answer.fields["grpc-message"])
     assert (answer.status, status.code, status.message) == (code.value[0], code.value[0], told)
     assert not answer.trailers
@@ -203,7 +203,7 @@ async def test_an_error_is_what_it_is_on_the_other_door(peer: Peer, case: str, m
         assert status == expected
 
 
-def _base64(text: str) -> bytes:
+def _decoded(text: str) -> bytes:
     assert "=" not in text
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
@@ -215,7 +215,7 @@ async def test_too_many_calls_under_way_are_refused_for_a_while(short_folder: Pa
         await one.silence()
         answer = await ask(other, fields_of())
         status, info, retry = (
-            Status.FromString(_base64(answer.fields["grpc-status-details-bin"])),
+            Status.FromString(_decoded(answer.fields["grpc-status-details-bin"])),
             ErrorInfo(),
             RetryInfo(),
         )

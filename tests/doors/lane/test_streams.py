@@ -107,7 +107,7 @@ async def test_trailers_end_a_request(peer: Peer) -> None:
 
 
 async def test_what_is_on_its_way_to_a_stream_that_we_ended_is_overlooked(peer: Peer) -> None:
-    """An early answer, then RST_STREAM without an error; DATA and trailers that crossed it do no harm, and are counted."""
+    """An early answer, then RST_STREAM without an error; DATA and trailers that crossed it do no harm."""
     peer.send(peer.opening(1, fields_of("/test/Nothing")))
     answer = await peer.answer(1)
     assert (answer.status, await peer.reset_of(1)) == (12, NO_ERROR)
