@@ -98,6 +98,7 @@ class Connection(Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """Let go of every call."""
         self._over = True
+        self._rest = b""
         self._lane.connections.discard(self)
         self._session.streams.close()
 

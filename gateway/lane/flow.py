@@ -170,6 +170,12 @@ class Outbox:
             if stream_id not in self._held:
                 self._on_done(stream_id)
 
+    def close(self) -> None:
+        """Let go of everything that will never leave: calls whose answers are still to come keep us for a while."""
+        self._out.clear()
+        self._held.clear()
+        self._credits.clear()
+
     def forget(self, stream_id: int) -> None:
         """Send nothing more of a stream that is at its end."""
         self._held.pop(stream_id, None)

@@ -142,8 +142,6 @@ class ConnectionStreams:
         if frames := self._intake.renewed():
             self._outbox.put(frames)
 
-    # requests
-
     def _begin_oddly(self, call: Call, flags: int) -> None:
         """Begin a call that is refused whatever it brings, or that brings no message."""
         refusal = call.opening.refusal
@@ -294,7 +292,9 @@ class ConnectionStreams:
             call.body = None
 
     def close(self) -> None:
-        """The connection is gone: whatever is answered from now on is for nobody."""
+        """The connection is gone: what is answered from now on is for nobody."""
         for call in self.calls.values():
             call.abandon()
+            call.body = None
         self.calls.clear()
+        self._outbox.close()

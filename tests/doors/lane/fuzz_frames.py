@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 FRAMES_PER_CONVERSATION = 40
 TURN_S_MAX = 0.5
+"""Of this process's time: what others do on the machine is not the lane's fault."""
 
 
 class Sink:
@@ -112,9 +113,9 @@ class Fuzz:
         at = 0
         while at < len(stream) and not sink.closing:
             size = self._chance.choice([1, 7, 50, 500, 5000, 100_000])
-            begun = time.perf_counter()
+            begun = time.process_time()
             connection.data_received(stream[at : at + size])
-            self.slowest_s = max(self.slowest_s, time.perf_counter() - begun)
+            self.slowest_s = max(self.slowest_s, time.process_time() - begun)
             at += size
             if self._chance.random() < 0.05:
                 self._pause(connection)
@@ -210,7 +211,7 @@ async def fuzz(frames: int, seed: int) -> Fuzz:
     """Run, and see that no bug was logged and that the process did not grow."""
     run = Fuzz(seed)
     with capture_logs() as logs:
-        await run.run(min(frames, 20_000))
+        await run.run(min(frames // 2, 20_000))
         grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         await run.run(frames)
         grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - grown_kib
