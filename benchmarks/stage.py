@@ -20,7 +20,7 @@ from gateway.entitlements import CustomerDocument, customer_document, plan_docum
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from benchmarks.processes import Server
@@ -107,18 +107,33 @@ async def stage(
             embedded.stores(folder / "state", Settings(redis_url=redis_url), progress)
         )
         await app.migrate_database(stores.postgres_url)
-        environ = {"TOLLKEEPER_REDIS_URL": redis_url, "TOLLKEEPER_POSTGRES_URL": stores.postgres_url}
+        environ = {
+            "TOLLKEEPER_REDIS_URL": redis_url,
+            "TOLLKEEPER_JOURNAL": str(folder / "journal"),
+            "TOLLKEEPER_REDIS_TIMEOUT_MS": "900",  # Redis shares its core here with everybody but the product
+        }
+        behind = environ | {"TOLLKEEPER_POSTGRES_URL": stores.postgres_url}
         address = free_address()
         office, log = [*TOLLKEEPER, "office", "--listen", address], folder / "office.log"
-        product = stack.enter_context(serving("office", office, address, core=server_core, log=log, environ=environ))
+        stack.enter_context(serving("office", office, address, core=other_core, log=log, environ=behind))
         apply = ("catalog", "apply", "-", "--target", address, "--json")
-        run([*TOLLKEEPER, *apply], environ=environ, given=catalog(size))
+        run([*TOLLKEEPER, *apply], environ=behind | {"TOLLKEEPER_KEY": _key("admin", behind)}, given=catalog(size))
+        headers = (("authorization", f"Bearer {_key('check', behind)}"),)
+        address = free_address()
+        sidecar, log = [*TOLLKEEPER, "sidecar", "--listen", address], folder / "sidecar.log"
+        product = stack.enter_context(serving("sidecar", sidecar, address, core=server_core, log=log, environ=environ))
         redis = await Connection.open(Address.parse(redis_url))
         stack.callback(redis.close)
         progress(f"publishing {size.customers:,} customers")
         await publish_customers(redis, size)
         await _until_plans_are_there(redis, size)
-        yield Stage(product, (), size, str(path), redis, folder, server_core)
+        yield Stage(product, headers, size, str(path), redis, folder, server_core)
+
+
+def _key(role: str, environ: Mapping[str, str]) -> str:
+    """Make a key as an operator does."""
+    made = run([*TOLLKEEPER, "key", "create", "--role", role, "--json"], environ=environ)
+    return str(msgspec.json.decode(made)["key"])
 
 
 def catalog(size: Size) -> str:

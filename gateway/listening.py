@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.errors import PreconditionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 BACKLOG: Final = 4096
 """Connections that the kernel keeps for a worker that is busy, or is being replaced."""
@@ -42,13 +42,13 @@ def name_of(listening: socket.socket) -> str:
     return f"{host}:{bound[1]}"
 
 
-def close(listening: list[socket.socket]) -> None:
-    """Stop listening, and remove the paths."""
+def close(listening: Iterable[socket.socket], names: Iterable[str]) -> None:
+    """Stop listening where that was not done already, and remove the paths among the names."""
     for each in listening:
-        path = each.getsockname() if each.family == socket.AF_UNIX else None
         each.close()
-        if path:
-            Path(path).unlink(missing_ok=True)
+    for name in names:
+        if name.startswith("unix:"):
+            Path(name.removeprefix("unix:")).unlink(missing_ok=True)
 
 
 def refuse_taken_path(path: Path) -> None:

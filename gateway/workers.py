@@ -25,7 +25,7 @@ def supervise(work: Callable[[int, int], None], workers: int, *, grace_s: float)
 
     Each worker is told to stop by SIGTERM and killed `grace_s` later. One that dies on its own is replaced, under its
     number. Its `leash` is a file descriptor that becomes readable when this process is gone, however it ended. Call it
-    before there are threads or an event loop, for it forks.
+    before there are threads or an event loop, for it forks; it is the last that a process does.
     """
     return _Supervisor(work, workers, grace_s).run()
 
@@ -40,7 +40,6 @@ class _Supervisor:
         self._leash, self._held = os.pipe()
 
     def run(self) -> int:
-        before = {number: signal.getsignal(number) for number in _HEARD}
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._told_to_stop)
         signal.signal(signal.SIGALRM, self._out_of_patience)
@@ -49,9 +48,8 @@ class _Supervisor:
                 self._start(worker)
             return self._wait()
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for number in _HEARD:
+                signal.signal(number, signal.SIG_IGN)  # this process ends: to be told once more changes nothing
             os.close(self._leash)
             os.close(self._held)
 

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -130,15 +131,15 @@ def sidecar(
         async with app.sidecar(chosen, redis_url, own, journal=kept_in):
             await app.until_told_to_stop(leash)
 
-    _say_serving(tuple(dict.fromkeys(listening.name_of(each) for shared in sockets for each in shared)))
+    names = tuple(dict.fromkeys(listening.name_of(each) for shared in sockets for each in shared))
+    _say_serving(names)
     try:
         if workers == 1:
             app.run(serve(0, None))
         elif code := supervise(lambda worker, leash: app.run(serve(worker, leash)), workers, grace_s=STOP_S_MAX):
             raise typer.Exit(code)
     finally:
-        for shared in sockets:
-            listening.close(shared)
+        listening.close(chain.from_iterable(sockets), names)
 
 
 def _say_serving(addresses: tuple[str, ...]) -> None:

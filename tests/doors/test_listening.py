@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from gateway import listening
 from gateway.errors import PreconditionError
-from gateway.listening import close, listen, name_of
+from gateway.listening import listen, name_of
+
+
+def close(sockets: list[socket.socket]) -> None:
+    """End it as a gateway does, whose doors have closed some of them."""
+    names = [name_of(each) for each in sockets]
+    sockets[0].close()
+    listening.close(sockets, names)
 
 
 def test_one_worker_listens_alone() -> None:
