@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from redis import Redis
 
-from benchmarks.processes import PYTHON, TOLLKEEPER, free_address, run, serving
+from benchmarks.processes import PYTHON, TOLLKEEPER, cores, free_address, run, serving
 from benchmarks.workload import customer_name
 from gateway import app, embedded
 from gateway.counters import keys
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SWITCH: Final = "switch"
 """The boolean feature; the metered ones are metered_0, metered_1, …"""
 
+KEYS: Final = 2
 LIMIT: Final = 10**12
 PUBLISHED_AT_ONCE: Final = 1000
 PUBLISH_S_MAX: Final = 120.0
@@ -87,14 +88,12 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(
-    folder: Path, size: Size, cores: tuple[int, int], progress: Callable[[str], None]
-) -> AsyncIterator[Stage]:
+async def stage(folder: Path, size: Size, on: tuple[int, int], progress: Callable[[str], None]) -> AsyncIterator[Stage]:
     """Set up everything in an empty folder with a short path; it is all ended with the block.
 
     The product alone runs on the first core. Call it in the main thread, which runs on the second.
     """
-    server_core, other_core = cores
+    server_core, other_core = on
     async with contextlib.AsyncExitStack() as stack:
         found = embedded.locate_redis(Settings())
         assert isinstance(found, embedded.Binary), f"a benchmark brings its own Redis, not {found}"
@@ -112,22 +111,31 @@ async def stage(
             "TOLLKEEPER_JOURNAL": str(folder / "journal"),
             "TOLLKEEPER_REDIS_TIMEOUT_MS": "900",  # Redis shares its core here with everybody but the product
         }
-        behind = environ | {"TOLLKEEPER_POSTGRES_URL": stores.postgres_url}
-        address = free_address()
-        office, log = [*TOLLKEEPER, "office", "--listen", address], folder / "office.log"
-        stack.enter_context(serving("office", office, address, core=other_core, log=log, environ=behind))
-        apply = ("catalog", "apply", "-", "--target", address, "--json")
-        run([*TOLLKEEPER, *apply], environ=behind | {"TOLLKEEPER_KEY": _key("admin", behind)}, given=catalog(size))
-        headers = (("authorization", f"Bearer {_key('check', behind)}"),)
+        redis = await Connection.open(Address.parse(redis_url))
+        stack.callback(redis.close)
+        headers = await _furnish(
+            redis, size, folder, environ | {"TOLLKEEPER_POSTGRES_URL": stores.postgres_url}, progress
+        )
         address = free_address()
         sidecar, log = [*TOLLKEEPER, "sidecar", "--listen", address], folder / "sidecar.log"
         product = stack.enter_context(serving("sidecar", sidecar, address, core=server_core, log=log, environ=environ))
-        redis = await Connection.open(Address.parse(redis_url))
-        stack.callback(redis.close)
+        yield Stage(product, headers, size, str(path), redis, folder, server_core)
+
+
+async def _furnish(
+    redis: Connection, size: Size, folder: Path, environ: Mapping[str, str], progress: Callable[[str], None]
+) -> Headers:
+    """Have an office apply the catalog and publish; it goes before anything is measured: it would share our core."""
+    address = free_address()
+    office, log = [*TOLLKEEPER, "office", "--listen", address], folder / "office.log"
+    with serving("office", office, address, core=cores()[1], log=log, environ=environ):
+        apply = ("catalog", "apply", "-", "--target", address, "--json")
+        run([*TOLLKEEPER, *apply], environ={**environ, "TOLLKEEPER_KEY": _key("admin", environ)}, given=catalog(size))
+        headers = (("authorization", f"Bearer {_key('check', environ)}"),)
         progress(f"publishing {size.customers:,} customers")
         await publish_customers(redis, size)
-        await _until_plans_are_there(redis, size)
-        yield Stage(product, headers, size, str(path), redis, folder, server_core)
+        await _until_published(redis, size)
+    return headers
 
 
 def _key(role: str, environ: Mapping[str, str]) -> str:
@@ -174,12 +182,19 @@ async def publish_customers(redis: Connection, size: Size) -> None:
         await asyncio.gather(*calls)
 
 
-async def _until_plans_are_there(redis: Connection, size: Size) -> None:
-    """Wait until the publisher has published every plan."""
+async def _until_published(redis: Connection, size: Size) -> None:
+    """Wait until the publisher has published every plan, and both keys."""
     documents = [plan_document(plan_name(place), 1) for place in range(size.plans)]
+
+    async def missing() -> bool:
+        if await redis.call("EXISTS", *documents) != size.plans:
+            return True
+        published = await redis.call("GET", keys.CREDENTIALS)
+        return not isinstance(published, bytes) or len(msgspec.json.decode(published)["credentials"]) < KEYS
+
     try:
         async with asyncio.timeout(PUBLISH_S_MAX):
-            while await redis.call("EXISTS", *documents) != size.plans:  # noqa: ASYNC110 - Redis has no event for it
+            while await missing():  # noqa: ASYNC110 - Redis has no event for it
                 await asyncio.sleep(LOOK_EVERY_S)
     except TimeoutError as error:
         raise StageError(f"{size.plans:,} plans are not published after {PUBLISH_S_MAX:g} s") from error

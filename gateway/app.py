@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import uvloop
 
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+GARBAGE_AFTER: Final = (500_000, 50, 100)
+"""A check leaves no cycle behind: to look for some every 700 objects took a third of its time, and stalled for 200 ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Office:
@@ -61,6 +65,7 @@ class Office:
 def run(main: Coroutine[None, None, Result], *, quiet: bool = False) -> Result:
     """Run a process's main coroutine on uvloop; `quiet` logs only what is wrong."""
     telemetry.configure(quiet=quiet)
+    gc.set_threshold(*GARBAGE_AFTER)
 
     async def stoppable() -> Result:
         """Let SIGTERM unwind what was started, as Ctrl-C does."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Request = TypeVar("Request", bound=Message)
 
-CLAIMS_MAX: Final = 65_536
+CLAIMS_MAX: Final = 262_144
 """Claims that are kept compiled, some 500 bytes each."""
 
 
