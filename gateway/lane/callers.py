@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from gateway.credentials import the_one
+
 if TYPE_CHECKING:
     from gateway.lane.opening import Opening
 
@@ -30,7 +32,7 @@ class Callers:
         self._credentials = credentials
         self._peer = peer
         self._generation = credentials.generation
-        self._found: dict[tuple[str | None, Any], Any] = {}
+        self._found: dict[tuple[tuple[str, ...], Any], Any] = {}
 
     def caller_of(self, opening: Opening) -> Any:
         """Return who makes this call, None when anybody may; raises an error of ours when it is nobody who may."""
@@ -42,7 +44,7 @@ class Callers:
         brought = opening.authorization, opening.method.role
         caller = self._found.get(brought)
         if caller is None:
-            caller = self._credentials.caller_of(opening.authorization, self._peer)
+            caller = self._credentials.caller_of(the_one(opening.authorization), self._peer)
             caller.may(opening.method.role)
             self._found[brought] = caller
         return caller

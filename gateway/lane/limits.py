@@ -14,8 +14,9 @@ CONNECTION_WINDOW: Final = 1_048_576
 HEADER_LIST_BYTES_MAX: Final = 32_768
 """Names, values and 32 bytes a field, as RFC 9113 counts: twice what gRPC clients keep below by themselves."""
 
-HEADER_BLOCK_BYTES_MAX: Final = 32_768
-"""A block on the wire is never longer than its list."""
+HEADER_BLOCK_BYTES_MAX: Final = 65_536
+"""A block on the wire is never longer than its list. One above the list's limit is read to its end and its call is
+refused, so that a client that says too much loses one call; one above this costs the connection and all its calls."""
 
 CONTINUATIONS_MAX: Final = 16
 """Eight full frames would do for the longest block that is allowed."""

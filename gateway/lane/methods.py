@@ -44,11 +44,13 @@ class Entitlements:
         """Decide one claim."""
         prepared = self._claims.get(call.message)
         if prepared is None:
-            claim = claim_of(_parsed(CheckEntitlementRequest, call.message))
+            request = _parsed(CheckEntitlementRequest, call.message)
+            call.caller.check_customer(request.customer)  # before anything is said of the claim, as on the other door
+            claim = claim_of(request)
             prepared = self._checker.prepare(claim)
             if not claim.idempotency_key:  # a key comes once, or once more
                 self._claims.hold(call.message, prepared)
-        if call.caller.customers is not None:
+        elif call.caller.customers is not None:
             call.caller.check_customer(prepared.claim.customer)
         if check := self._checker.submit(prepared, partial(_answer, call), call.deadline_s):
             call.under_way = (check,)
@@ -59,15 +61,18 @@ class Entitlements:
         known = [self._claims.get(part) for part in parts[:BATCH_MAX]]
         prepared = [one for one in known if one is not None]
         if not parts or len(prepared) < len(parts):
-            prepared = self._prepared(call.message, parts)
-        if call.caller.customers is not None:
+            prepared = self._prepared(call, parts)
+        elif call.caller.customers is not None:
             for one in prepared:
                 call.caller.check_customer(one.claim.customer)
         call.under_way = self._checker.submit_batch(prepared, partial(_answer_batch, call), call.deadline_s)
 
-    def _prepared(self, message: bytes, parts: list[bytes]) -> list[Prepared]:
+    def _prepared(self, call: Call, parts: list[bytes]) -> list[Prepared]:
         """Read a batch whole, and keep its claims as those are that come alone: their bytes are the same."""
-        claims = claims_of(_parsed(BatchCheckEntitlementsRequest, message))
+        request = _parsed(BatchCheckEntitlementsRequest, call.message)
+        for claimed in request.claims:
+            call.caller.check_customer(claimed.customer)
+        claims = claims_of(request)
         prepared = [self._checker.prepare(claim) for claim in claims]
         if len(parts) == len(prepared):
             for part, one in zip(parts, prepared, strict=True):

@@ -10,7 +10,7 @@ from gateway.lane import replies
 from gateway.lane.replies import ENCODINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gateway.lane.call import Method
     from gateway.lane.fields import Field
@@ -26,7 +26,8 @@ class Opening(NamedTuple):
 
     method: Method | None = None
     timeout_s: float = math.inf
-    authorization: str | None = None
+    authorization: tuple[str, ...] = ()
+    """Each that was sent: whoever asks for it takes no two for one."""
     inflate: int = 0
     content_length: int | None = None
     refusal: Refusal | None = None
@@ -46,7 +47,7 @@ _UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b
 _GRPC: Final = re.compile(rb"application/grpc(?:[+;].*)?", re.DOTALL)
 
 
-def opening_of(fields: Iterable[Field], methods: Mapping[bytes, Method]) -> Opening:
+def opening_of(fields: Sequence[Field], methods: Mapping[bytes, Method]) -> Opening:
     """Read a request's fields; raises MalformedRequestError."""
     found = _checked(fields)
     for name in (b":method", b":scheme", b":path"):
@@ -62,9 +63,8 @@ def opening_of(fields: Iterable[Field], methods: Mapping[bytes, Method]) -> Open
     refusal = _refusal(found, method, seconds, inflate)
     if refusal is not None or seconds is None or inflate is None:
         return Opening(content_length=content_length, refusal=refusal)
-    authorization = found.get(b"authorization")
-    text = None if authorization is None else authorization.decode("latin-1")
-    return Opening(method, seconds, text, inflate, content_length, plain=content_length is None)
+    authorization = tuple(value.decode("latin-1") for name, value in fields if name == b"authorization")
+    return Opening(method, seconds, authorization, inflate, content_length, plain=content_length is None)
 
 
 def check_trailers(fields: Iterable[Field]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -90,7 +91,7 @@ def test_help_is_no_mistake(tree: Tree) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ./dev COMMAND")
     told = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
-    assert told == {"demo", "test", "check", "mutants", "bench", "run", "lock"}
+    assert told == {"demo", "test", "check", "clients", "mutants", "bench", "run", "lock"}
 
 
 def test_run_finds_the_environment_first_and_stays_where_it_was_called(tree: Tree) -> None:
@@ -185,6 +186,37 @@ def test_a_machine_without_wheels_is_told_what_to_set(tree: Tree) -> None:
     done = tree.dev("run", "sh", "-c", "echo ran")
     assert "for FreeBSD riscv64: set TOLLKEEPER_REDIS_URL and TOLLKEEPER_POSTGRES_URL" in done.stderr
     assert done.stdout == "ran\n"
+
+
+@pytest.mark.parametrize("missing", ["node", "npm", "h2load"])
+def test_a_missing_client_is_one_clear_line(tree: Tree, missing: str) -> None:
+    """What clients need beyond wheels is named before anything is set up."""
+    for name in {"node", "npm", "h2load"} - {missing}:
+        tree.put(name, "#!/bin/sh\n")
+    done = tree.dev("clients")
+    expected = f"dev: clients needs {missing} on PATH: apt-get install nodejs npm nghttp2-client\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
+    assert not (tree.root / ".venv").exists()
+
+
+def test_clients_that_cannot_be_installed_are_not_asked(tree: Tree) -> None:
+    """Set-up goes on as for every command; then npm's own failure ends it."""
+    tree.put("uv", UV)
+    tree.put("node", "#!/bin/sh\n")
+    tree.put("h2load", "#!/bin/sh\n")
+    tree.put("npm", '#!/bin/sh\necho "npm $*" >>"$CALLS"\nexit 1\n')
+    done = tree.dev("clients")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("dev: npm ci failed in tests/clients\n")
+    assert tree.called()[-1].startswith("npm ci --prefix tests/clients --ignore-scripts")
+
+
+def test_no_lock_names_a_registry() -> None:
+    """Where npm's packages come from is the machine's affair, too; each has its hash."""
+    packages = json.loads((ROOT / "tests/clients/package-lock.json").read_text(encoding="utf-8"))["packages"]
+    installed = [package for name, package in packages.items() if name]
+    assert len(installed) > 10
+    assert all("resolved" not in package and package["integrity"].startswith("sha512-") for package in installed)
 
 
 def test_the_lock_is_written_by_uv(tree: Tree) -> None:
