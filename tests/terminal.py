@@ -72,8 +72,10 @@ async def run(*arguments: str, stdin: str = "", folder: Path | None = None, **ex
 
 async def ended(process: Process, stdin: str = "") -> Ran:
     """Wait for the end of a command."""
+    assert process.stdin is not None
+    reads_no_more = process.stdin.transport.is_closing()  # it was killed
     async with asyncio.timeout(WAIT_S_MAX):
-        out, err = await process.communicate(stdin.encode())
+        out, err = await process.communicate(None if reads_no_more else stdin.encode())
     assert process.returncode is not None
     return Ran(process.returncode, out.decode(), err.decode())
 
