@@ -95,7 +95,10 @@ def burn_down(grants: Iterable[Grant], uses: Iterable[Use], at: datetime) -> Bur
 
 
 def reset(ended: BurnDown, *, preserve_overage: bool = False) -> BurnDown:
-    """Begin a new stretch of time: grants are carried over, and then the preserved overage burns what was."""
+    """Begin a new stretch of time: grants are carried over, and then the preserved overage burns what was.
+
+    In that order, as in OpenMeter: overage is a debt of the new time, and what rolls over is what the old one left.
+    """
     carried = [grant for balance in ended.balances if (grant := _carried(balance, ended.at)) is not None]
     overage = [replace(use, at=ended.at) for use in ended.uncovered] if preserve_overage else []
     return burn_down(carried, overage, ended.at)

@@ -21,7 +21,10 @@ RECURRENCES = (Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR)
 
 @dataclass(frozen=True, slots=True)
 class Rollover:
-    """How much of a grant survives a reset: min(maximum, max(minimum, balance)), for some periods or for good."""
+    """How much of a grant survives a reset: min(maximum, max(minimum, balance)), for some periods or for good.
+
+    OpenMeter's rule; Autumn knows the maximum only, and Lago's wallets keep all or nothing.
+    """
 
     maximum: Decimal
     minimum: Decimal = Decimal(0)

@@ -85,7 +85,11 @@ RATE_WINDOWS = (Window.SECOND, Window.MINUTE, Window.HOUR, Window.DAY)
 
 
 class Overage(Enum):
-    """What happens above the ceiling."""
+    """What happens above the ceiling.
+
+    A soft ceiling changes who may use how much, and never what use costs: prices look at usage alone, as in OpenMeter.
+    Autumn's spend limits are ceilings too.
+    """
 
     DENY = "deny"
     ALLOW = "allow"

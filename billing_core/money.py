@@ -154,7 +154,7 @@ class RoundingPoint(Enum):
 
     @property
     def rounds_down(self) -> bool:
-        """Whether the rest is dropped; everywhere else half a unit and more is rounded away from zero."""
+        """Whether the rest is dropped; else half a unit is rounded away from zero, as Kill Bill and Lago do."""
         # 1. what is charged; 2. nothing takes off or pays out more than there is, and a use costs full micro-units only
         match self:
             case RoundingPoint.LINE | RoundingPoint.TAX | RoundingPoint.TOP_UP:

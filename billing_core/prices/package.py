@@ -11,7 +11,11 @@ from billing_core.prices.tiers import ZERO, started
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """`amount` for every started package of `size` units, once the `free` units are used."""
+    """`amount` for every started package of `size` units, once the `free` units are used.
+
+    A package starts with its first unit, as in Lago and OpenMeter. Flexprice can also be told to charge full ones only:
+    that is written as a conversion that divides by the size and rounds down, with a price per unit.
+    """
 
     model: ClassVar[str] = "package"
 

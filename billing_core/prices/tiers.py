@@ -13,7 +13,11 @@ ZERO = Decimal(0)
 
 
 class Bounded(Protocol):
-    """A tier, whatever it charges, holds quantities up to and including `up_to`; None has no upper bound."""
+    """A tier, whatever it charges, holds quantities up to and including `up_to`; None has no upper bound.
+
+    So 5.001 is in the tier above 5, as in OpenMeter and Stripe. Lago's tiers are ranges of whole units, 0 to 10 and
+    then 11 to 20, between which 10.5 needs a rule of its own there.
+    """
 
     @property
     def up_to(self) -> Decimal | None:

@@ -13,24 +13,29 @@ if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
 
-_LAST_OF_ONE_BYTE: Final = 0x7F
 _CLAIMS: Final = 0x0A
 """The tag of a batch's claims."""
+
+_LAST_OF_ONE_BYTE: Final = 0x7F
+_PAIRS: Final = 1 << 14
+"""So many numbers fit into two bytes: they are looked up, and longer ones are put together from pairs."""
+
+_SHORT: Final = [bytes((number,)) for number in range(128)] + [
+    bytes((number & 0x7F | 0x80, number >> 7)) for number in range(128, _PAIRS)
+]
+_MORE_FOLLOW: Final = [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in range(_PAIRS)]
 
 
 def varint(number: int) -> bytes:
     """Write a number that is not negative."""
-    if number <= _LAST_OF_ONE_BYTE:
-        return _ONE_BYTE[number]
-    written = bytearray()
-    while number > _LAST_OF_ONE_BYTE:
-        written.append(number & _LAST_OF_ONE_BYTE | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
-
-
-_ONE_BYTE: Final = [bytes((number,)) for number in range(_LAST_OF_ONE_BYTE + 1)]
+    if number < _PAIRS:
+        return _SHORT[number]
+    written = _MORE_FOLLOW[number & _PAIRS - 1]
+    number >>= 14
+    while number >= _PAIRS:
+        written += _MORE_FOLLOW[number & _PAIRS - 1]
+        number >>= 14
+    return written + _SHORT[number]
 
 
 def _text(tag: bytes, text: str) -> bytes:
@@ -41,15 +46,15 @@ def _text(tag: bytes, text: str) -> bytes:
 def decision_bytes(decision: Decision) -> bytes:  # noqa: C901 - one field after the other, as they are numbered
     """Write a CheckEntitlementResponse, in the order of the fields' numbers, as protobuf does."""
     written = b"\x08\x01\x10" if decision.allowed else b"\x10"
-    written += _ONE_BYTE[decision.reason]
+    written += _SHORT[decision.reason]
     if decision.limit is not None:
-        written += b"\x18" + varint(decision.limit)
+        written += b"\x18" + _known(decision.limit)
     if decision.used is not None:
         written += b"\x20" + varint(decision.used)
     if decision.remaining is not None:
         written += b"\x28" + varint(decision.remaining)
     if decision.resets_at_ms is not None:
-        written += b"\x30" + _moment(decision.resets_at_ms)
+        written += b"\x30" + _known(decision.resets_at_ms)
     if decision.retry_after_ms is not None:
         written += b"\x38" + varint(decision.retry_after_ms)
     if decision.value:
@@ -70,8 +75,8 @@ def decision_bytes(decision: Decision) -> bytes:  # noqa: C901 - one field after
 
 
 _plan = lru_cache(1024)(_text)
-_moment = lru_cache(1024)(varint)
-"""What a thousand answers in a row have in common: their plans, and when their windows end."""
+_known = lru_cache(1024)(varint)
+"""What a thousand answers in a row have in common: their plans, their limits, and when their windows end."""
 
 
 def claims_in(message: bytes) -> list[bytes]:
