@@ -19,7 +19,7 @@ from tests.core.random_catalogs import check, tried
 from tests.core.random_requests import sold
 
 SHARE = 4000
-RUNS_MIN = 50_000
+RUNS_MIN = 1_000_000
 REFUSED_SHARE_MIN, REFUSED_SHARE_MAX = 0.1, 0.4
 RULES_MIN = 80
 
