@@ -40,6 +40,11 @@ SETTLE_S: Final = 15.0
 """So long a product of any size is asked before it is measured: what it keeps in memory is there then."""
 
 
+STEADY_S: Final = 2.0
+BATCHES_STEADY_S: Final = 8.0
+"""So long is asked before blocks of one second are: eighty thousand claims are then known that a batch may hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What every figure needs: where blocks are measured, where its result goes, and how many pairs there shall be."""
@@ -64,6 +69,8 @@ def cost(of: Run, played: Stage, *, keyed: bool) -> Figures:
         ]
         if keyed:
             subjects.append(Subject("keyed", product, checks(draw, METERED, headers, keyed=True), USUAL, played.trim))
+        for subject, seconds in ((subjects[0], STEADY_S), (subjects[3], BATCHES_STEADY_S)):
+            of.session.settle(subject, seconds)
         found = of.session.compare(subjects, of.passes)
     add = of.report.add
     add("strict_vs_naive", "strict check / naive service", found.cpu_ratio("strict", "naive"), 0.05)

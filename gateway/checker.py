@@ -103,7 +103,7 @@ class Checker:
             return None
         if found is None:
             check = Check(_NOT_YET, deadline_s, checker=self, prepared=prepared, reply=reply)
-            self._decide(check)
+            self._decide_all((check,))
         else:
             check = Check(found.order, deadline_s, checker=self, prepared=prepared, reply=reply, found=found)
             self._counters.consume(check)
@@ -118,21 +118,14 @@ class Checker:
         """
         batch = _Batch(len(prepared), reply)
         checks: list[Check] = []
-        counted: dict[int, list[Check]] = {}
         for place, one in enumerate(prepared):
-            found = self._found(one) or self._look(one, reachable=self._documents.connected)
+            found = self._found(one)
             if isinstance(found, Settled):
                 batch.put(place, found.decision)
-                continue
-            check = Check(_NOT_YET, deadline_s, checker=self, prepared=one, reply=partial(batch.put, place))
-            checks.append(check)
-            if isinstance(found, Counting):
-                check.order, check.found = found.order, found
-                counted.setdefault(found.order.bucket, []).append(check)
             else:
-                self._decide(check)
-        for of_bucket in counted.values():
-            self._counters.consume_many(of_bucket)
+                put = partial(batch.put, place)
+                checks.append(Check(_NOT_YET, deadline_s, checker=self, prepared=one, reply=put, found=found))
+        self._decide_all(checks)
         return checks
 
     def decide_anew(self, check: Check, answer: Answer) -> None:
@@ -143,24 +136,34 @@ class Checker:
             self._counters.standing.tell_time(answer.now_ms)
             check.prepared.found = None
         check.tries -= 1
-        self._decide(check)
+        self._decide_all((check,))
 
-    def _decide(self, check: Check) -> None:
-        """Decide with what is in memory, or fetch what is missing first."""
-        reachable = self._documents.connected and check.tries > 0
-        found = self._found(check.prepared) or self._look(check.prepared, reachable=reachable)
-        # 1. Counted. 2. Answered without a counter. 3. A document is missing or old. 4. It cannot be fetched.
-        if isinstance(found, Counting):
-            check.order, check.found = found.order, found
-            self._counters.consume(check)
-        elif isinstance(found, Settled):
-            check.reply(found.decision)
-        elif isinstance(found, Decision):
-            check.reply(found)
-        elif reachable:
-            self._fetch(found.document, check)
-        else:
-            check.reply(degrade())
+    def _decide_all(self, checks: Sequence[Check]) -> None:
+        """Decide with what is in memory, or fetch what is missing first: once for all the claims that lack it."""
+        counted: dict[int, list[Check]] = {}
+        waiting: dict[str, list[Check]] = {}
+        for check in checks:
+            reachable = self._documents.connected and check.tries > 0
+            found = self._found(check.prepared) or self._look(check.prepared, reachable=reachable)
+            # 1. Counted. 2. Answered without a counter. 3. A document is missing or old. 4. It cannot be fetched.
+            if isinstance(found, Counting):
+                check.order, check.found = found.order, found
+                counted.setdefault(found.order.bucket, []).append(check)
+            elif isinstance(found, Settled):
+                check.reply(found.decision)
+            elif isinstance(found, Decision):
+                check.reply(found)
+            elif reachable:
+                waiting.setdefault(found.document, []).append(check)
+            else:
+                check.reply(degrade())
+        for of_bucket in counted.values():
+            if len(of_bucket) == 1:
+                self._counters.consume(of_bucket[0])
+            else:
+                self._counters.consume_many(of_bucket)
+        for document, of_document in waiting.items():
+            self._fetch(document, of_document)
 
     def _found(self, prepared: Prepared) -> Settled | Counting | None:
         """Return what was found out, while it holds."""
@@ -187,8 +190,8 @@ class Checker:
             prepared.found = found = self._preparing.find_out(prepared.claim, who, now_s)
         return found
 
-    def _fetch(self, document: str, check: Check) -> None:
-        """Fetch a document and decide again; by its deadline a claim is decided without."""
+    def _fetch(self, document: str, checks: Sequence[Check]) -> None:
+        """Fetch a document and decide again; by their deadline, which is one, claims are decided without."""
         waiting = True
 
         def fetched(found: Document) -> None:
@@ -197,18 +200,21 @@ class Checker:
                 return
             waiting = False
             timer.cancel()
-            check.tries = 0 if isinstance(found, StoreUnavailableError) else check.tries - 1
+            away = isinstance(found, StoreUnavailableError)
+            for check in checks:
+                check.tries = 0 if away else check.tries - 1
             if not isinstance(found, StoreUnavailableError):
                 try:
                     self._entitlements.hold(document, found, self._time())
                 except StoreCorruptError as error:
                     self._log.warning(document, Event.DOCUMENT_REFUSED, key=document, error=str(error))
-                    check.reply(degrade())
+                    for check in checks:
+                        check.reply(degrade())
                     return
-            self._decide(check)
+            self._decide_all(checks)
 
         timer = asyncio.get_running_loop().call_at(
-            check.deadline_s, lambda: fetched(StoreUnavailableError("the document did not come in time"))
+            checks[0].deadline_s, lambda: fetched(StoreUnavailableError("the document did not come in time"))
         )
         self._documents.fetch(document, fetched)
 

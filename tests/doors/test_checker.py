@@ -216,3 +216,16 @@ async def test_who_goes_away_while_documents_are_fetched_is_not_counted(desk: De
     assert isinstance(told[0], Decision)
     assert told[0].degraded
     assert await desk.redis.keys("*:use:*") == []
+
+
+async def test_a_batch_of_what_is_not_held_fetches_each_document_once(desk: Desk) -> None:
+    """However many of its claims lack it; and then it is one call for each bucket, as if it had been held."""
+    claims = [Claim(customer, "calls") for customer in ("acme", "bolt") for _ in range(4)]
+    told = await desk.decide_all(claims)
+    assert [one.used for one in told if isinstance(one, Decision)] == [1, 2, 3, 4] * 2
+    assert sorted(desk.fetched) == sorted(
+        document for name in ("acme", "bolt") for document in (customer_document(name), plan_document(name, 1))
+    )
+    calls = (await desk.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    await desk.decide_all(claims)
+    assert (await desk.redis.info("commandstats"))["cmdstat_evalsha"]["calls"] - calls == 2
