@@ -102,17 +102,15 @@ class Plane:
     async def apply_catalog(
         self, request: catalog_pb2.ApplyCatalogRequest, _: float
     ) -> catalog_pb2.ApplyCatalogResponse:
-        """Take a catalog whole or not at all; what it changes is published when this returns."""
-        catalog = await asyncio.to_thread(parse_catalog, request.source)  # a large file takes a second: checks go on
-        if wrong := unbillable(catalog):
-            raise InvalidRequestError(*wrong)
-        definitions = {plan: write_catalog(catalog.narrowed_to(plan)) for plan in catalog.plans}
+        """Take a catalog whole or not at all; what it changes is published when this returns, or soon after."""
+        # A large file takes seconds: checks go on.
+        product, definitions = await asyncio.to_thread(_sold_by, request.source)
         async with self._database.transaction() as connection:
             applied = await catalogs.apply(
-                connection, catalog.product, request.source, definitions, validate_only=request.validate_only
+                connection, product, request.source, definitions, validate_only=request.validate_only
             )
         await self._publisher.publish_soon()
-        return convert.applied_of(catalog.product, applied)
+        return convert.applied_of(product, applied)
 
     async def create_customer(self, request: customer_pb2.CreateCustomerRequest, _: float) -> customer_pb2.Customer:
         """Create a customer that is its own root."""
@@ -144,6 +142,14 @@ class Plane:
         """Rate a customer's running billing period."""
         customer = convert.identifier_of("parent", "customers", request.parent)
         return convert.invoice_of(await preview(self._database, customer, datetime.now(UTC)))
+
+
+def _sold_by(source: str) -> tuple[str, dict[str, str]]:
+    """Read a catalog's product, and of each of its plans the definition: a catalog of this plan alone."""
+    catalog = parse_catalog(source)
+    if wrong := unbillable(catalog):
+        raise InvalidRequestError(*wrong)
+    return catalog.product, {plan: write_catalog(catalog.narrowed_to(plan)) for plan in catalog.plans}
 
 
 def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Method[Any]]]:
