@@ -39,7 +39,7 @@ _CEILING = f"a whole number from 0 to {CEILING_MAX}, or unlimited"
 def parse_catalog(text: str) -> Catalog:
     """Read a catalog from YAML or JSON, whole or not at all; CatalogError has every problem of it."""
     findings = Findings()
-    root = Place("", 1, read_document(text, findings), findings)
+    root = Place(None, 1, read_document(text, findings), findings)
     catalog = root.build(lambda: _catalog(root), "product", "currency", "meters", "features", "plans")
     if catalog is None or findings.problems:
         raise CatalogError(findings.problems)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from billing_core.periods import milliseconds_of
 from gateway.catalog_file import parse_catalog, write_catalog
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from gateway.publisher import Publisher
     from gateway.records.database import Database
 
+MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
+"""As the lane has it, so that both doors refuse the same."""
+
+CATALOG_MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What gRPC takes unless told otherwise, so that what stands between takes it too; the file may have 3 MiB of it."""
 
 Request = TypeVar("Request", bound="Message")
 Answered = TypeVar("Answered")
@@ -41,6 +46,7 @@ class Method(Generic[Request]):
     request_type: type[Request]
     customers: Callable[[Request], Iterable[str | None]]
     answer: Callable[[Request, float], Awaitable[Message]]
+    message_bytes_max: int = MESSAGE_BYTES_MAX
 
 
 class Entitlements:
@@ -166,7 +172,9 @@ def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Met
             ),
         },
         "gateway.v1.CatalogService": {
-            "ApplyCatalog": Method(catalog_pb2.ApplyCatalogRequest, lambda _: (None,), plane.apply_catalog),
+            "ApplyCatalog": Method(
+                catalog_pb2.ApplyCatalogRequest, lambda _: (None,), plane.apply_catalog, CATALOG_MESSAGE_BYTES_MAX
+            ),
         },
         "gateway.v1.CustomerService": {
             "CreateCustomer": Method(
