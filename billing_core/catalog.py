@@ -151,10 +151,10 @@ class Catalog:
     def narrowed_to(self, plan_name: str) -> "Catalog":
         """Keep this plan alone, with the meters and features it uses: what a plan's version pins."""
         plan = self.plans[plan_name]
-        features = {name: feature for name, feature in self.features.items() if name in plan.entitlements}
+        features = {name: self.features[name] for name in plan.entitlements}
         used = {meter for price in plan.prices for meter in price.meters}
         used |= {feature.meter for feature in features.values() if isinstance(feature, MeteredFeature)}
-        meters = {name: meter for name, meter in self.meters.items() if name in used}
+        meters = {name: self.meters[name] for name in sorted(used)}
         return replace(self, meters=meters, features=features, plans={plan_name: plan})
 
     def _check_references(self) -> None:
