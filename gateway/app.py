@@ -40,7 +40,7 @@ from gateway.settings import Proof
 from gateway.tls import server_tls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Sequence
     from pathlib import Path
     from socket import socket
     from ssl import SSLContext
@@ -144,7 +144,6 @@ async def sidecar(
             table,
             deciding.credentials,
             deadline_ms=settings.check_deadline_ms,
-            before_write=deciding.before_write,
         )
         door = LaneDoor(lane)
         stack.push_async_callback(door.stop)
@@ -161,7 +160,6 @@ async def sidecar(
 class _Deciding:
     checker: Checker
     credentials: Credentials
-    before_write: Callable[[], None]
 
 
 @contextlib.asynccontextmanager
@@ -191,7 +189,7 @@ async def _deciding(settings: Settings, address: Address, journal: Path | None) 
 
         ttl_ms = settings.idempotency_ttl_s * 1000
         checker = Checker(entitlements, documents, counters, idempotency_ttl_ms=ttl_ms)
-        yield _Deciding(checker, credentials, (lambda: None) if kept is None else kept.write)
+        yield _Deciding(checker, credentials)
 
 
 def checked_entrances(listen: Sequence[str], settings: Settings) -> list[Entrance]:

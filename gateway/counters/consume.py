@@ -15,6 +15,7 @@ import msgspec
 from gateway.counters import keys
 from gateway.counters.connection import pack, word
 from gateway.errors import StoreCorruptError
+from gateway.journal import constant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +87,8 @@ class Order(msgspec.Struct):
     packed_use: bytes = b""
     packed_key: bytes = b""
     packed_words: bytes = b""
+    packed_entry: bytes = b""
+    """What is constant in its entry in the journal; empty without an event."""
 
     def __post_init__(self) -> None:
         numbers = self.quantity, self.version, self.window_start_ms, self.window_end_ms
@@ -95,6 +98,8 @@ class Order(msgspec.Struct):
             self.packed_key = word(keys.idempotency(self.bucket, self.customer, self.key.event_id).encode())
             known = f"{self.key.event_id} {self.key.fingerprint} {self.key.remember_ms}".encode()
         self.packed_use = word(keys.use(self.bucket, self.customer).encode())
+        if self.event is not None:
+            self.packed_entry = constant(self.counter, self.event)
         self.packed_words = word(self.counter.encode()) + word(packed) + word(self.event or b"") + word(known)
 
 
@@ -104,11 +109,13 @@ class Footing(msgspec.Struct, frozen=True):
     line: str
     gateway: str
     packed: bytes = b""
+    packed_line: bytes = b""
 
     @classmethod
     def of(cls, line: str, gateway: str) -> Footing:
         """Pack both as the script is told them."""
-        return cls(line, gateway, word(line.encode()) + word(gateway.encode()))
+        packed_line = line.encode()
+        return cls(line, gateway, word(packed_line) + word(gateway.encode()), packed_line)
 
 
 def command(footing: Footing, order: Order, number: int) -> bytes:

@@ -59,13 +59,12 @@ class Pending:
             if kind == COUNTED and self._journal is not None and order.event is not None:
                 assert ask.footing is not None
                 self._journal.add(
-                    ask.footing.line,
+                    ask.footing.packed_line,
                     ask.event_id,
                     order.bucket,
                     answer.now_ms,
-                    order.counter,
                     answer.window_start_ms,
-                    order.event,
+                    order.packed_entry,
                 )
         del self._asks[ask.number]
         ask.told(answer)

@@ -37,7 +37,6 @@ class Outbox:
     """The frames of one connection that were not written yet, and the answers that its windows hold back."""
 
     __slots__ = (
-        "_before_write",
         "_credits",
         "_held",
         "_loop",
@@ -56,13 +55,11 @@ class Outbox:
         self,
         loop: asyncio.AbstractEventLoop,
         transport: asyncio.Transport,
-        before_write: Callable[[], None],
         on_done: Callable[[int], None],
     ) -> None:
         """`on_done` is told of each stream whose answer was held back and has left."""
         self._loop = loop
         self._transport = transport
-        self._before_write = before_write
         self._on_done = on_done
         self._out: list[bytes] = []
         self._scheduled = False
@@ -94,7 +91,6 @@ class Outbox:
         """Write what is there, unless the peer does not take what was written before."""
         self._scheduled = False
         if self._out and not self.paused and not self._transport.is_closing():
-            self._before_write()
             self._transport.write(b"".join(self._out))
             self._out.clear()
 
