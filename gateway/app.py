@@ -38,6 +38,7 @@ from gateway.rpc import services
 from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof
 from gateway.tls import server_tls
+from gateway.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -144,6 +145,7 @@ async def sidecar(
             table,
             deciding.credentials,
             deadline_ms=settings.check_deadline_ms,
+            turn=deciding.turn,
         )
         door = LaneDoor(lane)
         stack.push_async_callback(door.stop)
@@ -160,6 +162,7 @@ async def sidecar(
 class _Deciding:
     checker: Checker
     credentials: Credentials
+    turn: Turn
 
 
 @contextlib.asynccontextmanager
@@ -171,7 +174,8 @@ async def _deciding(settings: Settings, address: Address, journal: Path | None) 
             kept = open_in(journal, bytes_max=settings.journal_bytes_max, gateway=draw_gateway())
             stack.callback(kept.close)
 
-        counters = Counters(address, timeout_ms=settings.redis_timeout_ms, journal=kept)
+        turn = Turn(asyncio.get_running_loop())
+        counters = Counters(address, timeout_ms=settings.redis_timeout_ms, journal=kept, turn=turn)
         stack.push_async_callback(counters.stop)
         await counters.start()
 
@@ -189,7 +193,7 @@ async def _deciding(settings: Settings, address: Address, journal: Path | None) 
 
         ttl_ms = settings.idempotency_ttl_s * 1000
         checker = Checker(entitlements, documents, counters, idempotency_ttl_ms=ttl_ms)
-        yield _Deciding(checker, credentials)
+        yield _Deciding(checker, credentials, turn)
 
 
 def checked_entrances(listen: Sequence[str], settings: Settings) -> list[Entrance]:

@@ -59,13 +59,15 @@ class Key(msgspec.Struct, frozen=True, gc=False):
     remember_ms: int
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(msgspec.Struct, gc=False):
     """What consume.lua said of one claim; times in ms of Redis's clock."""
 
     kind: bytes
     now_ms: int = 0
     used: int = 0
     window_start_ms: int = 0
+    event_id: str = ""
+    """Of the event that was counted, now or before."""
 
 
 class Order(msgspec.Struct):
@@ -132,11 +134,11 @@ def command_of_many(footing: Footing, orders: Sequence[Order], numbers: Sequence
     """Pack a call for several claims of one bucket, which are decided in this order."""
     assert 0 < len(orders) <= CLAIMS_MAX, f"{len(orders)} claims in a call"
     known = [order.packed_key for order in orders if order.packed_key]
-    words = [
-        b"%b$%d\r\n%d\r\n" % (order.packed_words, len(str(number)), number)
-        for order, number in zip(orders, numbers, strict=True)
-    ]
-    used = (order.packed_use for order in orders)
+    used, words = [], []
+    for order, number in zip(orders, numbers, strict=True):
+        said = b"%d" % number
+        used.append(order.packed_use)
+        words.append(b"%b$%d\r\n%b\r\n" % (order.packed_words, len(said), said))
     opening = _opening(len(orders), len(known))
     return b"".join((opening, _BUCKETS[orders[0].bucket], *used, *known, footing.packed, *words))
 
@@ -157,8 +159,11 @@ def read_many(reply: object, count: int) -> list[Answer]:
     """Take the reply to a call for several claims apart; that to a call that was refused whole is everybody's."""
     if isinstance(reply, bytes):
         if len(reply) == _RECORD_BYTES * count:
-            return [read(reply[at : at + _RECORD_BYTES]) for at in range(0, len(reply), _RECORD_BYTES)]
-        if reply in (FENCED, UNREGISTERED):
+            records = _RECORD.iter_unpack(reply)
+            found = [Answer(kind, now_ms, used, start_ms) for now_ms, kind, used, start_ms in records]
+            if all(answer.kind in _ANSWERS for answer in found):
+                return found
+        elif reply in (FENCED, UNREGISTERED):
             return [Answer(reply)] * count
     raise StoreCorruptError(f"consume.lua answered {count} claims with {reply!r:.200}")
 

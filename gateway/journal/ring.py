@@ -70,9 +70,7 @@ class Journal:
             os.close(descriptor)
         return cls(path, mapped, gateway)
 
-    def add(
-        self, line: bytes, event_id: str, bucket: int, at_ms: int, window_start_ms: int, packed: bytes
-    ) -> None:
+    def add(self, line: bytes, event_id: str, bucket: int, at_ms: int, window_start_ms: int, packed: bytes) -> None:
         """Write down a counted use; `packed` is what `constant` made of its claim."""
         self._sequence += 1
         entry = pack(self._sequence, line, event_id, bucket, at_ms, window_start_ms, packed)

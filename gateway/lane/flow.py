@@ -1,4 +1,4 @@
-"""What leaves a connection: one write a loop turn, no more DATA than the peer's windows let through."""
+"""What leaves a connection: one write a turn, no more DATA than the peer's windows let through."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.lane.replies import Refusal
+    from gateway.turn import Turn
 
 _HEADERS_START: Final = head.pack(len(replies.GRPC) << 8 | HEADERS, END_HEADERS, 0)[:PREFIX_BYTES]
 _TRAILERS_START: Final = head.pack(len(replies.SUCCEEDED) << 8 | HEADERS, END_HEADERS | END_STREAM, 0)[:PREFIX_BYTES]
@@ -39,12 +40,12 @@ class Outbox:
     __slots__ = (
         "_credits",
         "_held",
-        "_loop",
         "_on_done",
         "_out",
         "_scheduled",
         "_table_size",
         "_transport",
+        "_turn",
         "frame_max",
         "paused",
         "window",
@@ -53,12 +54,12 @@ class Outbox:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        turn: Turn,
         transport: asyncio.Transport,
         on_done: Callable[[int], None],
     ) -> None:
         """`on_done` is told of each stream whose answer was held back and has left."""
-        self._loop = loop
+        self._turn = turn
         self._transport = transport
         self._on_done = on_done
         self._out: list[bytes] = []
@@ -77,15 +78,11 @@ class Outbox:
     # writing
 
     def put(self, frames: bytes) -> None:
-        """Send frames with this loop turn's write."""
+        """Send frames with this turn's write."""
         self._out.append(frames)
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self.flush)
-
-    def hold(self) -> None:
-        """Collect until `flush`: what is put from now on is about to be written anyway."""
-        self._scheduled = True
+            self._turn.put_off(self.flush)
 
     def flush(self) -> None:
         """Write what is there, unless the peer does not take what was written before."""
@@ -114,7 +111,7 @@ class Outbox:
             self._out.append(start + message + _after(_TRAILERS_START, stream_id, replies.SUCCEEDED))
             if not self._scheduled:
                 self._scheduled = True
-                self._loop.call_soon(self.flush)
+                self._turn.put_off(self.flush)
             return True
         self._headers(stream_id, replies.GRPC, END_HEADERS)
         trailers = frame(HEADERS, END_HEADERS | END_STREAM, stream_id, replies.SUCCEEDED)

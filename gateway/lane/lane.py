@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.counters.deadlines import TICK_S, DeadlineWheel
 from gateway.lane.limits import Limits
+from gateway.turn import Turn
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,13 +30,15 @@ class Lane:
         credentials: Credentials,
         *,
         deadline_ms: int,
+        turn: Turn | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """No call is waited for longer than `deadline_ms`."""
+        """No call is waited for longer than `deadline_ms`; answers leave at the end of `turn`."""
         self.loop = loop
         self.methods = methods
         self.credentials = credentials
         self.deadline_s = deadline_ms / 1000
+        self.turn = turn or Turn(loop)
         self.limits = limits or Limits()
         self.in_flight = 0
         """Calls that were submitted and neither answered nor failed, whoever still waits for them."""
