@@ -38,9 +38,10 @@ from gateway.rpc import services
 from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof
 from gateway.tls import server_tls
+from gateway.turn import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Sequence
     from pathlib import Path
     from socket import socket
     from ssl import SSLContext
@@ -144,7 +145,7 @@ async def sidecar(
             table,
             deciding.credentials,
             deadline_ms=settings.check_deadline_ms,
-            before_write=deciding.before_write,
+            turn=deciding.turn,
         )
         door = LaneDoor(lane)
         stack.push_async_callback(door.stop)
@@ -161,7 +162,7 @@ async def sidecar(
 class _Deciding:
     checker: Checker
     credentials: Credentials
-    before_write: Callable[[], None]
+    turn: Turn
 
 
 @contextlib.asynccontextmanager
@@ -173,7 +174,8 @@ async def _deciding(settings: Settings, address: Address, journal: Path | None) 
             kept = open_in(journal, bytes_max=settings.journal_bytes_max, gateway=draw_gateway())
             stack.callback(kept.close)
 
-        counters = Counters(address, timeout_ms=settings.redis_timeout_ms, journal=kept)
+        turn = Turn(asyncio.get_running_loop())
+        counters = Counters(address, timeout_ms=settings.redis_timeout_ms, journal=kept, turn=turn)
         stack.push_async_callback(counters.stop)
         await counters.start()
 
@@ -191,7 +193,7 @@ async def _deciding(settings: Settings, address: Address, journal: Path | None) 
 
         ttl_ms = settings.idempotency_ttl_s * 1000
         checker = Checker(entitlements, documents, counters, idempotency_ttl_ms=ttl_ms)
-        yield _Deciding(checker, credentials, (lambda: None) if kept is None else kept.write)
+        yield _Deciding(checker, credentials, turn)
 
 
 def checked_entrances(listen: Sequence[str], settings: Settings) -> list[Entrance]:

@@ -6,20 +6,10 @@ A claim is prepared once: what was found out about it is kept with it, and holds
 from __future__ import annotations
 
 import asyncio
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.counters.ask import Ask
-from gateway.counters.consume import (
-    COUNTED,
-    KEY_REUSED,
-    PEEKED,
-    REFUSED,
-    REPLAYED,
-    STALE,
-    WRONG_WINDOW,
-    Order,
-)
+from gateway.counters.consume import CLAIMS_MAX, COUNTED, KEY_REUSED, PEEKED, REFUSED, REPLAYED, STALE, WRONG_WINDOW
 from gateway.decision import Decision, Reason, Tally, decide_counted, degrade, refuse
 from gateway.entitlements import Wanted, customer_document
 from gateway.errors import IdempotencyKeyReusedError, StoreCorruptError, StoreUnavailableError
@@ -29,6 +19,7 @@ from gateway.telemetry import Event, Seldom
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gateway.counters.ask import Asker
     from gateway.counters.consume import Answer
     from gateway.counters.counting import Counters
     from gateway.counters.documents import Document, Documents
@@ -36,43 +27,44 @@ if TYPE_CHECKING:
     from gateway.entitlements import Entitlements
 
     Told = Decision | IdempotencyKeyReusedError
-    Reply = Callable[[Told], None]
+
+Whose = TypeVar("Whose", bound="Asker")
 
 TRIES_MAX: Final = 6
 """A document or a window may be found outdated this often in one check: more means that two parts disagree."""
-
-_NOT_YET: Final = Order(0, "", "", 0, 1, 1, 1)
-"""Stands in a check until it is known what is counted."""
 
 _DECIDED: Final = frozenset((COUNTED, REPLAYED, PEEKED, REFUSED))
 
 
 class Check(Ask, kw_only=True, eq=False):
-    """A claim being decided for one caller; when that goes away, `wanted` is set to False."""
+    """Claims that are counted in one call; `reply` gets, for each, whose it is and what is told."""
 
     checker: Checker
-    prepared: Prepared
-    reply: Reply
-    found: Counting | None = None
+    reply: Callable[[Any, Told], None]
+    parts: Sequence[tuple[Any, Prepared, Counting]]
+    """Whose each claim is, the claim, and by what it is counted."""
     tries: int = TRIES_MAX
 
-    def told(self, answer: Answer) -> None:
-        """Turn what the counters say into a decision, or decide again with what they know better."""
-        kind, order, found = answer.kind, self.order, self.found
-        assert found is not None
-        if kind in _DECIDED:
-            window_end_ms = order.window_end_ms
-            if not order.window_start_ms:  # it is the window's length
-                window_end_ms += answer.window_start_ms
-            tally = Tally(kind != REFUSED, answer.used, answer.now_ms, window_end_ms, self.event_id, kind == REPLAYED)
-            self.reply(decide_counted(found.limit, self.prepared.claim, tally, found.plan.name, order.version))
-        elif kind == KEY_REUSED:
-            claim = self.prepared.claim
-            self.reply(IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}"))
-        elif kind in (STALE, WRONG_WINDOW) and self.tries:
-            self.checker.decide_anew(self, answer)
-        else:
-            self.reply(degrade(found.plan.name, order.version))
+    def told(self, answers: Sequence[Answer]) -> None:
+        """Turn what the counters say into decisions, or decide again with what they know better."""
+        reply = self.reply
+        for (whose, prepared, found), answer in zip(self.parts, answers, strict=True):
+            kind, order = answer.kind, found.order
+            if kind in _DECIDED:
+                window_end_ms = order.window_end_ms
+                if not order.window_start_ms:  # it is the window's length
+                    window_end_ms += answer.window_start_ms
+                tally = Tally(
+                    *(kind != REFUSED, answer.used, answer.now_ms, window_end_ms, answer.event_id, kind == REPLAYED)
+                )
+                reply(whose, decide_counted(found.limit, prepared.claim, tally, found.plan.name, order.version))
+            elif kind == KEY_REUSED:
+                claim = prepared.claim
+                reply(whose, IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}"))
+            elif kind in (STALE, WRONG_WINDOW) and self.tries:
+                self.checker.decide_anew(self, whose, prepared, answer)
+            else:
+                reply(whose, degrade(found.plan.name, order.version))
 
 
 class Checker:
@@ -92,78 +84,66 @@ class Checker:
         """Make a claim ready to be submitted, once or again and again."""
         return Prepared(claim)
 
-    def submit(self, prepared: Prepared, reply: Reply, deadline_s: float) -> Check | None:
-        """Decide a claim; `reply` gets the decision once, no later than `deadline_s` on the loop's clock.
+    def submit(self, prepared: Prepared, reply: Callable[[Whose, Told], None], asker: Whose) -> None:
+        """Decide a claim; `reply` gets the asker and the decision once, no later than at its deadline.
 
-        The one error it may get instead is IdempotencyKeyReusedError. Returns the check that may be under way.
+        The one error it may get instead is IdempotencyKeyReusedError.
         """
         found = self._found(prepared)
-        if isinstance(found, Settled):
-            reply(found.decision)
-            return None
         if found is None:
-            check = Check(_NOT_YET, deadline_s, checker=self, prepared=prepared, reply=reply)
-            self._decide_all((check,))
+            self._decide(((asker, prepared),), reply, asker, TRIES_MAX)
+        elif isinstance(found, Settled):
+            reply(asker, found.decision)
         else:
-            check = Check(found.order, deadline_s, checker=self, prepared=prepared, reply=reply, found=found)
-            self._counters.consume(check)
-        return check
+            parts = ((asker, prepared, found),)
+            self._counters.consume(Check((found.order,), asker, checker=self, reply=reply, parts=parts))
 
     def submit_batch(
-        self, prepared: Sequence[Prepared], reply: Callable[[list[Told]], None], deadline_s: float
-    ) -> list[Check]:
+        self, prepared: Sequence[Prepared], reply: Callable[[Whose, list[Told]], None], asker: Whose
+    ) -> None:
         """Decide every claim for itself; `reply` gets all that `submit` would have told of each, in their order.
 
-        Claims of one bucket are one call of the script, and are counted in their order.
+        Claims of one bucket are counted in their order, in as few calls of the script as there may be.
         """
-        batch = _Batch(len(prepared), reply)
-        checks: list[Check] = []
-        for place, one in enumerate(prepared):
-            found = self._found(one)
-            if isinstance(found, Settled):
-                batch.put(place, found.decision)
-            else:
-                put = partial(batch.put, place)
-                checks.append(Check(_NOT_YET, deadline_s, checker=self, prepared=one, reply=put, found=found))
-        self._decide_all(checks)
-        return checks
+        batch = _Batch(len(prepared), reply, asker)
+        self._decide(list(enumerate(prepared)), batch.put, asker, TRIES_MAX)
 
-    def decide_anew(self, check: Check, answer: Answer) -> None:
+    def decide_anew(self, check: Check, whose: Any, prepared: Prepared, answer: Answer) -> None:
         """Decide again: another gateway knows a newer document, or our clock is not Redis's."""
         if answer.kind == STALE:
-            self._entitlements.forget(customer_document(check.prepared.claim.customer))
+            self._entitlements.forget(customer_document(prepared.claim.customer))
         else:
             self._counters.standing.tell_time(answer.now_ms)
-            check.prepared.found = None
-        check.tries -= 1
-        self._decide_all((check,))
+            prepared.found = None
+        self._decide(((whose, prepared),), check.reply, check.asker, check.tries - 1)
 
-    def _decide_all(self, checks: Sequence[Check]) -> None:
+    def _decide(
+        self, claims: Sequence[tuple[Any, Prepared]], reply: Callable[[Any, Told], None], asker: Asker, tries: int
+    ) -> None:
         """Decide with what is in memory, or fetch what is missing first: once for all the claims that lack it."""
-        counted: dict[int, list[Check]] = {}
-        waiting: dict[str, list[Check]] = {}
-        for check in checks:
-            reachable = self._documents.connected and check.tries > 0
-            found = self._found(check.prepared) or self._look(check.prepared, reachable=reachable)
+        counted: dict[int, list[tuple[Any, Prepared, Counting]]] = {}
+        waiting: dict[str, list[tuple[Any, Prepared]]] = {}
+        reachable = self._documents.connected and tries > 0
+        for whose, prepared in claims:
+            found = self._found(prepared) or self._look(prepared, reachable=reachable)
             # 1. Counted. 2. Answered without a counter. 3. A document is missing or old. 4. It cannot be fetched.
             if isinstance(found, Counting):
-                check.order, check.found = found.order, found
-                counted.setdefault(found.order.bucket, []).append(check)
+                counted.setdefault(found.order.bucket, []).append((whose, prepared, found))
             elif isinstance(found, Settled):
-                check.reply(found.decision)
+                reply(whose, found.decision)
             elif isinstance(found, Decision):
-                check.reply(found)
+                reply(whose, found)
             elif reachable:
-                waiting.setdefault(found.document, []).append(check)
+                waiting.setdefault(found.document, []).append((whose, prepared))
             else:
-                check.reply(degrade())
+                reply(whose, degrade())
         for of_bucket in counted.values():
-            if len(of_bucket) == 1:
-                self._counters.consume(of_bucket[0])
-            else:
-                self._counters.consume_many(of_bucket)
+            for first in range(0, len(of_bucket), CLAIMS_MAX):
+                parts = of_bucket[first : first + CLAIMS_MAX]
+                orders = [found.order for _, _, found in parts]
+                self._counters.consume(Check(orders, asker, checker=self, reply=reply, parts=parts, tries=tries))
         for document, of_document in waiting.items():
-            self._fetch(document, of_document)
+            self._fetch(document, of_document, reply, asker, tries)
 
     def _found(self, prepared: Prepared) -> Settled | Counting | None:
         """Return what was found out, while it holds."""
@@ -190,8 +170,15 @@ class Checker:
             prepared.found = found = self._preparing.find_out(prepared.claim, who, now_s)
         return found
 
-    def _fetch(self, document: str, checks: Sequence[Check]) -> None:
-        """Fetch a document and decide again; by their deadline, which is one, claims are decided without."""
+    def _fetch(
+        self,
+        document: str,
+        claims: Sequence[tuple[Any, Prepared]],
+        reply: Callable[[Any, Told], None],
+        asker: Asker,
+        tries: int,
+    ) -> None:
+        """Fetch a document and decide again; by their deadline, claims are decided without."""
         waiting = True
 
         def fetched(found: Document) -> None:
@@ -200,21 +187,20 @@ class Checker:
                 return
             waiting = False
             timer.cancel()
-            away = isinstance(found, StoreUnavailableError)
-            for check in checks:
-                check.tries = 0 if away else check.tries - 1
-            if not isinstance(found, StoreUnavailableError):
-                try:
-                    self._entitlements.hold(document, found, self._time())
-                except StoreCorruptError as error:
-                    self._log.warning(document, Event.DOCUMENT_REFUSED, key=document, error=str(error))
-                    for check in checks:
-                        check.reply(degrade())
-                    return
-            self._decide_all(checks)
+            if isinstance(found, StoreUnavailableError):
+                self._decide(claims, reply, asker, 0)
+                return
+            try:
+                self._entitlements.hold(document, found, self._time())
+            except StoreCorruptError as error:
+                self._log.warning(document, Event.DOCUMENT_REFUSED, key=document, error=str(error))
+                for whose, _ in claims:
+                    reply(whose, degrade())
+            else:
+                self._decide(claims, reply, asker, tries - 1)
 
         timer = asyncio.get_running_loop().call_at(
-            checks[0].deadline_s, lambda: fetched(StoreUnavailableError("the document did not come in time"))
+            asker.deadline_s, lambda: fetched(StoreUnavailableError("the document did not come in time"))
         )
         self._documents.fetch(document, fetched)
 
@@ -222,14 +208,15 @@ class Checker:
 class _Batch:
     """What was told of each claim of a batch, until that of the last is there."""
 
-    def __init__(self, count: int, reply: Callable[[list[Told]], None]) -> None:
+    def __init__(self, count: int, reply: Callable[[Any, list[Told]], None], asker: Asker) -> None:
         self._told: list[Told | None] = [None] * count
         self._missing = count
         self._reply = reply
+        self._asker = asker
 
     def put(self, place: int, told: Told) -> None:
         """Take in what was told of one."""
         self._told[place] = told
         self._missing -= 1
         if not self._missing:
-            self._reply([one for one in self._told if one is not None])
+            self._reply(self._asker, [one for one in self._told if one is not None])

@@ -34,7 +34,6 @@ class Event(StrEnum):
     PUBLISH_FAILED = "publish.failed"  # error
     DOCUMENT_REFUSED = "document.refused"  # key, error: an entitlement document that cannot be read
     WORKER_ENDED = "worker.ended"  # worker: its number; exit_code: below zero, the signal that killed it
-    JOURNAL_FAILED = "journal.failed"  # path, error: what was admitted since is not in it
     JOURNAL_DROPPED = "journal.dropped"  # path: of a gateway that ended, as too many were kept
     UNEXPECTED = "unexpected"  # reference: what the caller was told; exception
 

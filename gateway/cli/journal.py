@@ -85,7 +85,7 @@ def journal_row(chosen: Settings, state: Path | None) -> Row:
     written = sum(journal.written for journal in found)
     told = f"{written} being written, {len(found) - written} kept of gateways that ended, in {folder}"
     if missing:
-        advice = "the disk did not take them, or damaged them; the gateway's log says why (journal.failed)"
+        advice = "the disk damaged them, or lost them when the machine lost its power: look after it"
         return Row(FOLDER, ok=True, found=f"{told}; {missing} entries are missing", mend=advice)
     return Row(FOLDER, ok=True, found=told)
 
@@ -118,7 +118,7 @@ def _told(reading: Reading) -> list[tuple[str, str]]:
         (name, f"{grouped(count)} {what}")
         for name, count, what in (
             ("overwritten", reading.overwritten, "older entries"),
-            ("missing", reading.missing, "entries in between: damaged, or refused by the disk"),
+            ("missing", reading.missing, "entries in between: damaged, or lost with the machine's power"),
             ("skipped", reading.skipped_bytes, "bytes of entries that are torn or half overwritten"),
         )
         if count

@@ -1,27 +1,34 @@
-"""What a claim on its way carries with it, and what its event is named."""
+"""A call of the script on its way: the claims that it counts, who waits for them, and how it stands."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.counters.connection import Connection
     from gateway.counters.consume import Answer, Footing, Order
 
 
-class Ask(msgspec.Struct, eq=False):
-    """A claim on its way; whoever asks says in `told` what becomes of the answer."""
+class Asker(Protocol):
+    """Whoever waits for an answer."""
 
-    order: Order
     deadline_s: float
-    """On the loop's clock: from then on it is not sent, and the answer is UNAVAILABLE."""
-    wanted: bool = True
-    """False when the caller has gone: what was not sent is not sent, nor sent again; what was sent may count."""
-    event_id: str = ""
-    """Of the event that was counted."""
+    """On the loop's clock: from then on nothing is sent, and the answer is UNAVAILABLE."""
+    wanted: bool
+    """False when nobody waits any more: what was not sent is not sent, nor sent again; what was sent may count."""
+
+
+class Ask(msgspec.Struct, eq=False):
+    """Claims of one bucket, counted in their order; whoever asks says in `told` what becomes of the answers."""
+
+    orders: Sequence[Order]
+    asker: Asker
     number: int = 0
+    """Of the first claim; each that follows has the next."""
     footing: Footing | None = None
     """On which it was sent."""
     sent_on: Connection | None = None
@@ -29,13 +36,47 @@ class Ask(msgspec.Struct, eq=False):
     first_sent_s: float = 0.0
     sent_s: float = 0.0
 
-    def told(self, answer: Answer) -> None:
-        """Hear the answer: once, and at the latest at the deadline."""
+    def told(self, answers: Sequence[Answer]) -> None:
+        """Hear the answer to each claim: once, and at the latest at the deadline."""
         raise NotImplementedError
 
-    def named(self) -> str:
-        """Name the event after the client's key, else after the gateway and its number."""
-        if self.order.key is not None:
-            return self.order.key.event_id
+    def named(self, place: int) -> str:
+        """Name a claim's event after the client's key, else after the gateway and the claim's number."""
+        key = self.orders[place].key
+        if key is not None:
+            return key.event_id
         assert self.footing is not None
-        return f"{self.footing.gateway}-{self.number}"
+        return f"{self.footing.gateway}-{self.number + place}"
+
+    def apart(self) -> list[Ask]:
+        """Take it for as many calls of one claim each; it is told when all of them were."""
+        answers: list[Answer | None] = [None] * len(self.orders)
+        return [
+            _Part(
+                (order,),
+                self.asker,
+                self.number + place,
+                self.footing,
+                self.sent_on,
+                self.first_sent_s,
+                self.sent_s,
+                whole=self,
+                place=place,
+                answers=answers,
+            )
+            for place, order in enumerate(self.orders)
+        ]
+
+
+class _Part(Ask, kw_only=True, eq=False):
+    """One claim of several, from when they no longer go the same way."""
+
+    whole: Ask
+    place: int
+    answers: list[Answer | None]
+
+    def told(self, answers: Sequence[Answer]) -> None:
+        """Put the answer where it belongs."""
+        (self.answers[self.place],) = answers
+        if None not in self.answers:
+            self.whole.told(self.answers)  # type: ignore[arg-type] # it has no None

@@ -1,6 +1,6 @@
 """One socket to Redis with many commands in flight on it: replies come back in order, by callback.
 
-All commands of a loop turn leave in one write. Nothing here retries: what to do about an unanswered command is
+All commands of a turn leave in one write. Nothing here retries: what to do about an unanswered command is
 decided by who sent it. A connection is used from one event loop and never reopened; a new one takes its place.
 """
 
@@ -10,13 +10,14 @@ import asyncio
 import ssl
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
 
 from gateway.errors import StoreUnavailableError
 from gateway.telemetry import Event, log
+from gateway.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,14 +65,17 @@ class Address:
 class Connection(asyncio.Protocol):
     """A pipelined connection; `send` for the check path, `call` where waiting is fine."""
 
-    def __init__(self, on_lost: Callable[[], None], on_push: Callable[[list[bytes]], None] | None) -> None:
+    def __init__(
+        self, on_lost: Callable[[], None], on_push: Callable[[list[bytes]], None] | None, turn: Turn | None
+    ) -> None:
         self._on_lost = on_lost
         self._on_push = on_push
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
-        self._waiting: deque[Callable[[object], None]] = deque()
+        self._waiting: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
+        self._turn = turn or Turn(self._loop)
         self._heard_s = self._loop.time()
         self.lost = False
 
@@ -81,16 +85,18 @@ class Connection(asyncio.Protocol):
         address: Address,
         on_lost: Callable[[], None] = lambda: None,
         on_push: Callable[[list[bytes]], None] | None = None,
+        turn: Turn | None = None,
     ) -> Self:
         """Connect and say hello in RESP3.
 
         `on_lost` is called once when the connection is gone, after each unanswered callback got a
-        StoreUnavailableError; `on_push` gets each message of a subscribed channel.
+        StoreUnavailableError; `on_push` gets each message of a subscribed channel. What is sent leaves at the end of
+        `turn`, which is shared with whoever is asked and answers.
         """
         where = address.path or f"{address.host}:{address.port}"
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                made = await cls._connect(address, on_lost, on_push)
+                made = await cls._connect(address, lambda: cls(on_lost, on_push, turn))
                 try:
                     await made._greet(address)  # noqa: SLF001 - our own, made a line above
                 except BaseException:
@@ -101,14 +107,12 @@ class Connection(asyncio.Protocol):
         return made
 
     @classmethod
-    async def _connect(
-        cls, address: Address, on_lost: Callable[[], None], on_push: Callable[[list[bytes]], None] | None
-    ) -> Self:
+    async def _connect(cls, address: Address, make: Callable[[], Self]) -> Self:
         loop = asyncio.get_running_loop()
         if address.path:
-            return (await loop.create_unix_connection(lambda: cls(on_lost, on_push), address.path))[1]
+            return (await loop.create_unix_connection(make, address.path))[1]
         context = ssl.create_default_context() if address.tls else None
-        made = await loop.create_connection(lambda: cls(on_lost, on_push), address.host, address.port, ssl=context)
+        made = await loop.create_connection(make, address.host, address.port, ssl=context)
         return made[1]
 
     async def _greet(self, address: Address) -> None:
@@ -117,20 +121,19 @@ class Connection(asyncio.Protocol):
         if address.database:
             await self.call("SELECT", address.database)
 
-    def send(self, command: bytes, reply: Callable[[object], None]) -> None:
-        """Send one packed command with this loop turn's write.
+    def send(self, command: bytes, reply: Callable[..., None], *about: Any) -> None:
+        """Send one packed command with this turn's write.
 
-        `reply` gets what Redis answers, a ReplyError too, or a StoreUnavailableError when the connection is lost.
+        `reply` gets what it is about, if anything, and what Redis answers: a ReplyError too, or a StoreUnavailableError
+        when the connection is lost.
         """
         if self.lost:
-            reply(StoreUnavailableError("the connection to Redis is lost"))
+            reply(*about, StoreUnavailableError("the connection to Redis is lost"))
             return
-        self._waiting.append(reply)
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        if len(self._waiting) == 1:
+        if not self._waiting:
             self._heard_s = self._loop.time()
-        self._unsent.append(command)
+        self._waiting.append((reply, about))
+        self._put(command)
 
     def call(self, *command: Argument) -> asyncio.Future[object]:
         """Send a command from outside the check path; awaits its reply, raises StoreUnavailableError on an error."""
@@ -151,13 +154,17 @@ class Connection(asyncio.Protocol):
 
     def subscribe(self, channel: str) -> None:
         """Ask for a channel's messages; what comes, the confirmation first, goes to `on_push`."""
-        self._unsent.append(pack("SUBSCRIBE", channel))
-        self._loop.call_soon(self._flush)
+        self._put(pack("SUBSCRIBE", channel))
 
     def close(self) -> None:
         """Drop the connection at once; unanswered callbacks are told."""
         if self._transport is not None and not self.lost:
             self._transport.abort()
+
+    def _put(self, command: bytes) -> None:
+        if not self._unsent:
+            self._turn.put_off(self._flush)
+        self._unsent.append(command)
 
     def _flush(self) -> None:
         commands, self._unsent = self._unsent, []
@@ -182,33 +189,37 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand every complete reply to the callback whose turn it is."""
-        self._reader.feed(data)
         self._heard_s = self._loop.time()
+        next_answer, waiting = self._reader.gets, self._waiting
+        self._turn.begin()
         try:
-            while (answer := self._reader.gets()) is not _INCOMPLETE:
+            self._reader.feed(data)
+            while (answer := next_answer()) is not _INCOMPLETE:
                 if isinstance(answer, hiredis.PushNotification):
                     if self._on_push is not None:
                         self._on_push(list(answer))
-                elif self._waiting:
-                    self._tell(self._waiting.popleft(), answer)
+                elif waiting:
+                    self._tell(*waiting.popleft(), answer)
                 else:  # nobody asked: who is answered what can no longer be told
                     self.close()
         except hiredis.ProtocolError:  # not a Redis: nothing behind this byte can be told apart
             self.close()
+        finally:
+            self._turn.end()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell whoever still waits, then whoever opened."""
         self.lost = True
         unanswered, self._waiting = self._waiting, deque()
         gone = StoreUnavailableError(f"the connection to Redis is lost ({error or 'closed'})")
-        for reply in unanswered:
-            self._tell(reply, gone)
+        for reply, about in unanswered:
+            self._tell(reply, about, gone)
         self._on_lost()
 
-    def _tell(self, reply: Callable[[object], None], answer: object) -> None:
+    def _tell(self, reply: Callable[..., None], about: tuple[Any, ...], answer: object) -> None:
         """Hand over one answer; a bug in who asked is shown, and costs nobody else's answers."""
         try:
-            reply(answer)
+            reply(*about, answer)
         except Exception as error:  # noqa: BLE001 - as above
             log.error(Event.UNEXPECTED, exc_info=error)
 

@@ -15,6 +15,7 @@ import msgspec
 from gateway.counters import keys
 from gateway.counters.connection import pack, word
 from gateway.errors import StoreCorruptError
+from gateway.journal import constant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,13 +59,15 @@ class Key(msgspec.Struct, frozen=True, gc=False):
     remember_ms: int
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(msgspec.Struct, gc=False):
     """What consume.lua said of one claim; times in ms of Redis's clock."""
 
     kind: bytes
     now_ms: int = 0
     used: int = 0
     window_start_ms: int = 0
+    event_id: str = ""
+    """Of the event that was counted, now or before."""
 
 
 class Order(msgspec.Struct):
@@ -86,6 +89,8 @@ class Order(msgspec.Struct):
     packed_use: bytes = b""
     packed_key: bytes = b""
     packed_words: bytes = b""
+    packed_entry: bytes = b""
+    """What is constant in its entry in the journal; empty without an event."""
 
     def __post_init__(self) -> None:
         numbers = self.quantity, self.version, self.window_start_ms, self.window_end_ms
@@ -95,6 +100,8 @@ class Order(msgspec.Struct):
             self.packed_key = word(keys.idempotency(self.bucket, self.customer, self.key.event_id).encode())
             known = f"{self.key.event_id} {self.key.fingerprint} {self.key.remember_ms}".encode()
         self.packed_use = word(keys.use(self.bucket, self.customer).encode())
+        if self.event is not None:
+            self.packed_entry = constant(self.counter, self.event)
         self.packed_words = word(self.counter.encode()) + word(packed) + word(self.event or b"") + word(known)
 
 
@@ -104,11 +111,13 @@ class Footing(msgspec.Struct, frozen=True):
     line: str
     gateway: str
     packed: bytes = b""
+    packed_line: bytes = b""
 
     @classmethod
     def of(cls, line: str, gateway: str) -> Footing:
         """Pack both as the script is told them."""
-        return cls(line, gateway, word(line.encode()) + word(gateway.encode()))
+        packed_line = line.encode()
+        return cls(line, gateway, word(packed_line) + word(gateway.encode()), packed_line)
 
 
 def command(footing: Footing, order: Order, number: int) -> bytes:
@@ -125,11 +134,11 @@ def command_of_many(footing: Footing, orders: Sequence[Order], numbers: Sequence
     """Pack a call for several claims of one bucket, which are decided in this order."""
     assert 0 < len(orders) <= CLAIMS_MAX, f"{len(orders)} claims in a call"
     known = [order.packed_key for order in orders if order.packed_key]
-    words = [
-        b"%b$%d\r\n%d\r\n" % (order.packed_words, len(str(number)), number)
-        for order, number in zip(orders, numbers, strict=True)
-    ]
-    used = (order.packed_use for order in orders)
+    used, words = [], []
+    for order, number in zip(orders, numbers, strict=True):
+        said = b"%d" % number
+        used.append(order.packed_use)
+        words.append(b"%b$%d\r\n%b\r\n" % (order.packed_words, len(said), said))
     opening = _opening(len(orders), len(known))
     return b"".join((opening, _BUCKETS[orders[0].bucket], *used, *known, footing.packed, *words))
 
@@ -150,8 +159,11 @@ def read_many(reply: object, count: int) -> list[Answer]:
     """Take the reply to a call for several claims apart; that to a call that was refused whole is everybody's."""
     if isinstance(reply, bytes):
         if len(reply) == _RECORD_BYTES * count:
-            return [read(reply[at : at + _RECORD_BYTES]) for at in range(0, len(reply), _RECORD_BYTES)]
-        if reply in (FENCED, UNREGISTERED):
+            records = _RECORD.iter_unpack(reply)
+            found = [Answer(kind, now_ms, used, start_ms) for now_ms, kind, used, start_ms in records]
+            if all(answer.kind in _ANSWERS for answer in found):
+                return found
+        elif reply in (FENCED, UNREGISTERED):
             return [Answer(reply)] * count
     raise StoreCorruptError(f"consume.lua answered {count} claims with {reply!r:.200}")
 

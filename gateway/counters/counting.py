@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.counters import consume
-from gateway.counters.consume import CLAIMS_MAX, COUNTED, FENCED, SEEN, UNREGISTERED, Answer
+from gateway.counters.consume import COUNTED, FENCED, PEEK, SEEN, UNREGISTERED, Answer
 from gateway.counters.deadlines import TICK_S
 from gateway.counters.pending import Pending
 from gateway.counters.reconnect import stay_connected
@@ -22,12 +21,12 @@ from gateway.errors import StoreUnavailableError
 from gateway.telemetry import Event, Seldom
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from gateway.counters.ask import Ask
     from gateway.counters.connection import Address, Connection
-    from gateway.counters.consume import Footing
     from gateway.journal import Journal
+    from gateway.turn import Turn
 
 RESEND_S_MAX: Final = 5.0
 """A claim is sent again no later than this after its first sending: the flusher keeps entries twice as long."""
@@ -42,15 +41,23 @@ _SERVER_CHANGED: Final = ("READONLY", "LOADING", "MASTERDOWN", "MOVED", "CLUSTER
 _BEFORE_ANY_WRITE: Final = ("BADARG", "WRONGTYPE")
 """One claim of a call can be the cause of these; the others are asked again without it."""
 
+_OF_THE_COUNTING: Final = frozenset((FENCED, UNREGISTERED, SEEN))
+
 
 class Counters:
     """The live numbers of all buckets on one Redis."""
 
-    def __init__(self, address: Address, *, timeout_ms: int, journal: Journal | None = None) -> None:
-        """Every event that is counted is added to `journal`, under whose gateway this one begins to count."""
+    def __init__(
+        self, address: Address, *, timeout_ms: int, journal: Journal | None = None, turn: Turn | None = None
+    ) -> None:
+        """Every event that is counted is added to `journal`, under whose gateway this one begins to count.
+
+        Claims leave at the end of `turn`, and whoever is answered may share it.
+        """
         self.standing = Standing(draw_gateway() if journal is None else journal.gateway)
         self._log = Seldom()
         self._address = address
+        self._turn = turn
         self._timeout_s = timeout_ms / 1000
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
@@ -67,7 +74,9 @@ class Counters:
     async def start(self) -> None:
         """Connect; returns after the first try, whether it succeeded or not."""
         self._life = asyncio.create_task(
-            stay_connected(self._address, self._serve, on_lost=self._recheck.set, on_down=self._went_down)
+            stay_connected(
+                self._address, self._serve, on_lost=self._recheck.set, on_down=self._went_down, turn=self._turn
+            )
         )
         await self._first_try.wait()
 
@@ -91,9 +100,9 @@ class Counters:
         self._recheck.set()
 
     def consume(self, ask: Ask) -> None:
-        """Count one claim.
+        """Count the claims of one call of the script.
 
-        The answer is UNAVAILABLE at once when Redis is known to be away or the bucket's line does not hold.
+        They are answered UNAVAILABLE at once when Redis is known to be away or the bucket's line does not hold.
         """
         self._pending.enter(ask)
         if self._connection is not None:
@@ -101,92 +110,75 @@ class Counters:
         elif self._down:
             self._pending.finish(ask)
 
-    def consume_many(self, asks: Sequence[Ask]) -> None:
-        """Count claims of one bucket in their order, with few calls of the script; each is told for itself."""
-        if self._connection is None:
-            for ask in asks:
-                self.consume(ask)
-            return
-        for ask in asks:
-            self._pending.enter(ask)
-        for first in range(0, len(asks), CLAIMS_MAX):
-            self._send_many(asks[first : first + CLAIMS_MAX], self._connection)
-
     # sending
 
     def _send(self, ask: Ask, connection: Connection) -> None:
-        footing = self._set_out(ask, connection)
-        if footing is not None:
-            number = consume.PEEK if ask.order.peek else ask.number
-            connection.send(consume.command(footing, ask.order, number), partial(self._heard, ask))
-
-    def _send_many(self, asks: Sequence[Ask], connection: Connection) -> None:
-        out = [(ask, footing) for ask in asks if (footing := self._set_out(ask, connection)) is not None]
-        if not out:
-            return
-        sent, (footing, *_) = zip(*out, strict=True)
-        numbers = [consume.PEEK if ask.order.peek else ask.number for ask in sent]
-        packed = consume.command_of_many(footing, [ask.order for ask in sent], numbers)
-        connection.send(packed, partial(self._heard_many, sent))
-
-    def _set_out(self, ask: Ask, connection: Connection) -> Footing | None:
-        """Tell on what a claim is counted; what must not be sent is answered instead."""
-        now_s = self._time()
-        footing = self.standing.footings[ask.order.bucket]
-        if footing is None or not ask.wanted or ask.deadline_s <= now_s:
+        """Send a call; one that must not be sent is answered instead."""
+        now_s, orders = self._time(), ask.orders
+        footing = self.standing.footings[orders[0].bucket]
+        if footing is None or not ask.asker.wanted or ask.asker.deadline_s <= now_s:
             self._pending.finish(ask)
-            return None
+            return
         ask.footing, ask.sent_on, ask.sent_s = footing, connection, now_s
         if not ask.first_sent_s:
             ask.first_sent_s = now_s
-        return footing
+        if len(orders) == 1:
+            packed = consume.command(footing, orders[0], PEEK if orders[0].peek else ask.number)
+        else:
+            numbers = [PEEK if order.peek else number for number, order in enumerate(orders, ask.number)]
+            packed = consume.command_of_many(footing, orders, numbers)
+        connection.send(packed, self._heard, ask)
 
     def _send_anew(self, ask: Ask, connection: Connection) -> None:
-        """Ask again what certainly was not counted: under a new number."""
+        """Ask again what certainly was not counted: under new numbers."""
         self._pending.enter_anew(ask)
         self._send(ask, connection)
 
     # hearing
 
     def _heard(self, ask: Ask, reply: object) -> None:
+        """Take what Redis answered: most often, what the callers wait for."""
         if isinstance(reply, Exception):
-            self._refused((ask,), reply)
-        else:
-            self._take(ask, consume.read(reply))
+            self._refused(ask, reply)
+            return
+        count = len(ask.orders)
+        answers = [consume.read(reply)] if count == 1 else consume.read_many(reply, count)
+        for answer in answers:
+            if answer.kind in _OF_THE_COUNTING:
+                self._take(ask, answers)
+                return
+        self._pending.finish(ask, answers)
 
-    def _heard_many(self, asks: Sequence[Ask], reply: object) -> None:
-        if isinstance(reply, Exception):
-            self._refused(asks, reply)
-        else:
-            for ask, answer in zip(asks, consume.read_many(reply, len(asks)), strict=True):
-                self._take(ask, answer)
-
-    def _take(self, ask: Ask, answer: Answer) -> None:
-        """Take the script's answer for what it says.
+    def _take(self, ask: Ask, answers: Sequence[Answer]) -> None:
+        """Take answers that say something of the counting, and not of a claim.
 
         1. It was answered meanwhile, by its deadline.
         2. The bucket does not hold, which precedes any write: asked again if the lines, looked at anew, do.
-        3. The number was seen. Without an event nobody can tell what became of it, and a key would have told.
-        4. It is what the caller waits for.
+        3. Of several claims, some were seen: from here on they go different ways.
+        4. The number was seen. Without an event nobody can tell what became of it, and a key would have told.
         """
         if ask not in self._pending:
             return
-        kind, connection = answer.kind, ask.sent_on
+        connection, answer, order = ask.sent_on, answers[0], ask.orders[0]
         assert connection is not None
-        if kind in (FENCED, UNREGISTERED):
-            self.standing.footings[ask.order.bucket] = None
+        if answer.kind in (FENCED, UNREGISTERED):
+            self.standing.footings[order.bucket] = None
             ask.sent_on, ask.first_sent_s = None, 0.0
             self._recheck.set()
-        elif kind == SEEN and (ask.order.event is None or ask.order.key is not None):
+        elif len(answers) > 1:
+            for part, one in zip(self._pending.part(ask), answers, strict=True):
+                if one.kind == SEEN:
+                    self._take(part, (one,))
+                else:
+                    self._pending.finish(part, (one,))
+        elif order.event is None or order.key is not None:
             self._send_anew(ask, connection)
-        elif kind == SEEN:
+        else:
             task = asyncio.ensure_future(self._look_up(ask, answer, connection))
             self._looking.add(task)
             task.add_done_callback(self._looking.discard)
-        else:
-            self._pending.finish(ask, answer)
 
-    def _refused(self, asks: Iterable[Ask], error: Exception) -> None:
+    def _refused(self, ask: Ask, error: Exception) -> None:
         """Take an error for what it says.
 
         1. The connection is lost: its claims are sent again, or expire.
@@ -195,31 +187,28 @@ class Counters:
         4. The server is not what it was: look who answers before anything else is asked of it.
         5. Anything else (memory, a disk, a key that is not ours): these claims cannot be counted.
         """
-        if isinstance(error, StoreUnavailableError):
+        if isinstance(error, StoreUnavailableError) or ask not in self._pending:
             return
         code = str(error).partition(" ")[0]
-        waiting = [ask for ask in asks if ask in self._pending]
-        if not waiting:
-            return
-        connection = waiting[0].sent_on
+        connection = ask.sent_on
         assert connection is not None
         if code == "NOSCRIPT":
             connection.send(consume.LOAD, lambda _: None)
-        elif code not in _BEFORE_ANY_WRITE or len(waiting) == 1:
+            self._send_anew(ask, connection)
+        elif code in _BEFORE_ANY_WRITE and len(ask.orders) > 1:
+            for part in self._pending.part(ask):
+                self._send_anew(part, connection)
+        else:
             self._log.warning(code, Event.COUNTING_REFUSED, error=str(error)[:200])
             if code in _SERVER_CHANGED:
                 connection.close()
-            for ask in waiting:
-                self._pending.finish(ask)
-            return
-        for ask in waiting:
-            self._send_anew(ask, connection)
+            self._pending.finish(ask)
 
     async def _look_up(self, ask: Ask, answer: Answer, connection: Connection) -> None:
         """Tell whether a number that is not above the last was counted: its event is in the stream, or it was not."""
         since_ms = answer.now_ms - int((self._time() - ask.first_sent_s) * 1000) - LOOK_UP_MARGIN_MS
         try:
-            at_ms = await find(connection, ask.order.bucket, ask.named(), since_ms)
+            at_ms = await find(connection, ask.orders[0].bucket, ask.named(0), since_ms)
         except StoreUnavailableError:
             return  # with the next connection
         if ask not in self._pending:
@@ -227,7 +216,7 @@ class Counters:
         if at_ms is None:
             self._send_anew(ask, connection)
         else:
-            self._pending.finish(ask, Answer(COUNTED, at_ms, answer.used, answer.window_start_ms))
+            self._pending.finish(ask, (Answer(COUNTED, at_ms, answer.used, answer.window_start_ms),))
 
     # connections and lines
 
@@ -272,7 +261,7 @@ class Counters:
         for ask in waiting:
             if ask.sent_on is None:
                 continue
-            same = ask.footing == self.standing.footings[ask.order.bucket]
+            same = ask.footing == self.standing.footings[ask.orders[0].bucket]
             if same and self._time() - ask.first_sent_s < RESEND_S_MAX:
                 self._send(ask, connection)
             else:

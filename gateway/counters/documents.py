@@ -29,6 +29,8 @@ class Documents:
         self._on_regained = on_regained
         self._timeout_s = timeout_ms / 1000
         self._connection: Connection | None = None
+        self.connected = False
+        """Whether documents can be fetched and announcements arrive."""
         self._fetching: dict[str, list[Callable[[Document], None]]] = {}
         self._listening = asyncio.Event()
         self._lost = asyncio.Event()
@@ -54,11 +56,6 @@ class Documents:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
 
-    @property
-    def connected(self) -> bool:
-        """Whether documents can be fetched and announcements arrive."""
-        return self._connection is not None
-
     def fetch(self, key: str, reply: Callable[[Document], None]) -> None:
         """Fetch one document; whoever asks for the same key meanwhile shares the answer."""
         if key in self._fetching:
@@ -68,7 +65,7 @@ class Documents:
             reply(StoreUnavailableError("Redis is away"))
             return
         self._fetching[key] = [reply]
-        self._connection.send(pack("MGET", keys.PUBLISHED, key), lambda answer: self._fetched(key, answer))
+        self._connection.send(pack("MGET", keys.PUBLISHED, key), self._fetched, key)
 
     def _fetched(self, key: str, answer: object) -> None:
         """Hand out what came; without the mark that all documents are there, a missing one is not an unknown one."""
@@ -94,13 +91,13 @@ class Documents:
                 await self._listening.wait()
         except TimeoutError as error:
             raise StoreUnavailableError(f"Redis does not confirm the subscription to {keys.CHANGES}") from error
-        self._connection = connection
+        self._connection, self.connected = connection, True
         self._on_regained()
         self._first_try.set()
         try:
             await self._stay(connection)
         finally:
-            self._connection = None
+            self._connection, self.connected = None, False
 
     async def _stay(self, connection: Connection) -> None:
         """Return when the connection is lost; find out when it is silent."""

@@ -9,16 +9,17 @@ from gateway.counters.deadlines import DeadlineWheel
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gateway.counters.ask import Ask
     from gateway.journal import Journal
 
 _UNAVAILABLE: Final = Answer(UNAVAILABLE)
+_NAMED: Final = frozenset((COUNTED, REPLAYED))
 
 
 class Pending:
-    """Claims by their number, in the order in which they were numbered."""
+    """Calls of the script by the number of their first claim."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, journal: Journal | None) -> None:
         self._journal = journal
@@ -27,48 +28,65 @@ class Pending:
         self._number = 0
 
     def __contains__(self, ask: Ask) -> bool:
-        """Tell whether a claim still waits for its answer."""
+        """Tell whether a call still waits for its answer."""
         return self._asks.get(ask.number) is ask
 
     def __iter__(self) -> Iterator[Ask]:
         """Go through those that wait, the oldest number first."""
-        return iter(self._asks.values())
+        return iter([self._asks[number] for number in sorted(self._asks)])
 
     def __len__(self) -> int:
         return len(self._asks)
 
     def enter(self, ask: Ask) -> None:
-        """Give a claim a number; by its deadline it is answered."""
-        self._number = ask.number = number = self._number + 1
-        ask.first_sent_s = 0.0
+        """Give the claims of a call numbers; by its deadline it is answered."""
+        ask.number = number = self._number + 1
+        self._number += len(ask.orders)
         self._asks[number] = ask
-        self._wheel.add(ask.deadline_s, number)
+        self._wheel.add(ask.asker.deadline_s, number)
 
     def enter_anew(self, ask: Ask) -> None:
-        """Give a claim that certainly was not counted another number."""
+        """Give a call that certainly counted nothing other numbers."""
         self._asks.pop(ask.number, None)
+        ask.first_sent_s = 0.0
         self.enter(ask)
 
-    def finish(self, ask: Ask, answer: Answer = _UNAVAILABLE) -> None:
-        """Tell the answer, unless one was told; what counted is in the journal by then, or is not told at all."""
+    def part(self, ask: Ask) -> list[Ask]:
+        """Let the claims of a call go on one by one, each with its number."""
+        parts = ask.apart()
+        for one in parts:
+            self._asks[one.number] = one
+            self._wheel.add(one.asker.deadline_s, one.number)
+        return parts
+
+    def finish(self, ask: Ask, answers: Sequence[Answer] = ()) -> None:
+        """Tell the answers, unless some were told; what counted is in the journal by then, or is not told at all.
+
+        Without answers, all are UNAVAILABLE.
+        """
         if self._asks.get(ask.number) is not ask:
             return
-        kind, order = answer.kind, ask.order
-        if kind in (COUNTED, REPLAYED):
-            ask.event_id = ask.named()
-            if kind == COUNTED and self._journal is not None and order.event is not None:
-                assert ask.footing is not None
-                self._journal.add(
-                    ask.footing.line,
-                    ask.event_id,
-                    order.bucket,
-                    answer.now_ms,
-                    order.counter,
-                    answer.window_start_ms,
-                    order.event,
-                )
+        for place, answer in enumerate(answers):
+            if answer.kind in _NAMED:
+                answer.event_id = ask.named(place)
+                if answer.kind == COUNTED:
+                    self._keep(ask, place, answer)
         del self._asks[ask.number]
-        ask.told(answer)
+        ask.told(answers or [_UNAVAILABLE] * len(ask.orders))
+
+    def _keep(self, ask: Ask, place: int, answer: Answer) -> None:
+        """Write what was counted into the journal; a use without an event is nothing that could be lost."""
+        order, footing = ask.orders[place], ask.footing
+        if self._journal is not None and order.event is not None:
+            assert footing is not None
+            self._journal.add(
+                footing.packed_line,
+                answer.event_id,
+                order.bucket,
+                answer.now_ms,
+                answer.window_start_ms,
+                order.packed_entry,
+            )
 
     def stop(self) -> None:
         """Let no deadline come any more."""

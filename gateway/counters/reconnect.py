@@ -13,6 +13,8 @@ from gateway.telemetry import Event, log
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from gateway.turn import Turn
+
 DELAY_S_MAX: Final = 1.0
 """A Redis that came back is noticed this soon; the jitter keeps a thousand sidecars from coming at once."""
 
@@ -27,6 +29,7 @@ async def stay_connected(
     on_push: Callable[[list[bytes]], None] | None = None,
     on_lost: Callable[[], None] = lambda: None,
     on_down: Callable[[StoreUnavailableError], None] = lambda _: None,
+    turn: Turn | None = None,
 ) -> Never:
     """Open, `serve` until the connection is lost, and again; `on_down` after each attempt that failed.
 
@@ -37,7 +40,7 @@ async def stay_connected(
     while True:
         connection, opened_s = None, now_s()
         try:
-            connection = await Connection.open(address, on_lost, on_push)
+            connection = await Connection.open(address, on_lost, on_push, turn)
             await serve(connection)
             if now_s() - opened_s >= SERVED_S:
                 failures = 0

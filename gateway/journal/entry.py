@@ -23,6 +23,7 @@ BODY_BYTES_MAX: Final = 4096
 
 _HEAD: Final = struct.Struct("<4sHBBQQQ")  # mark, bytes of body, kind, bucket, sequence, at_ms, window_start_ms
 _CRC_BYTES: Final = 4
+_proof: Final = struct.Struct("<I").pack
 ENTRY_BYTES_MAX: Final = _HEAD.size + BODY_BYTES_MAX + _CRC_BYTES
 
 
@@ -43,21 +44,20 @@ class Entry(NamedTuple):
     """The packed claim."""
 
 
+def constant(counter: str, event: bytes) -> bytes:
+    """Write the part of an entry that is the same for each use under one claim."""
+    return b"%b\0%b" % (counter.encode(), event)
+
+
 def pack(
-    sequence: int,
-    line: str,
-    event_id: str,
-    bucket: int,
-    at_ms: int,
-    counter: str,
-    window_start_ms: int,
-    event: bytes,
+    sequence: int, line: bytes, event_id: str, bucket: int, at_ms: int, window_start_ms: int, packed: bytes
 ) -> bytes:
-    """Write one entry."""
-    body = f"{line}\0{event_id}\0{counter}\0".encode() + event
-    assert len(body) <= BODY_BYTES_MAX
-    unproved = _HEAD.pack(MARK, len(body), COUNTED, bucket, sequence, at_ms, window_start_ms) + body
-    return unproved + crc32(unproved).to_bytes(_CRC_BYTES, "little")
+    """Write one entry; `packed` is its constant part."""
+    body = b"%b\0%b\0%b" % (line, event_id.encode(), packed)
+    size = len(body)
+    assert size <= BODY_BYTES_MAX
+    unproved = _HEAD.pack(MARK, size, COUNTED, bucket, sequence, at_ms, window_start_ms) + body
+    return unproved + _proof(crc32(unproved))
 
 
 def unpack(data: bytes, at: int) -> Entry:

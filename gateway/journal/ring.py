@@ -1,20 +1,18 @@
-"""The ring file that one process writes: when its entries reach the kernel, and what happens when they cannot."""
+"""The ring file that one process writes: where its entries go, and who may have it."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import fcntl
 import json
 import os
 import time
 from contextlib import suppress
+from mmap import mmap
 from typing import TYPE_CHECKING, Final, Self
 from zlib import crc32
 
 from gateway.errors import PreconditionError, StoreUnavailableError
 from gateway.journal.entry import pack
-from gateway.telemetry import Event, Seldom
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,28 +25,23 @@ HEADER_BYTES: Final = 4096
 """The title, a line of JSON that says whose it is, a line with the CRC-32 of both, zeros. The ring is what follows."""
 
 BYTES_MIN: Final = 2 * HEADER_BYTES
-_CANNOT_RESERVE: Final = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+_CHUNK_BYTES: Final = 2**20
 
 
 class Journal:
-    """What a gateway admitted last: `add` each use before its reply, `write` before replies leave.
+    """What a gateway admitted last: what `add` has returned from is the kernel's, whatever becomes of the process.
 
-    When the disk refuses an entry, the gateway goes on and says so in its log, where a denial of every check would turn
-    a broken disk into an outage: the journal is needed only if Redis loses its data as well. The numbers of the entries
-    that are not there stay missing, and reading the journal tells how many. The space is reserved when it is opened, so
-    that a disk that is full refuses the start.
+    The file is mapped into memory, and adding is copying. All its space is taken when it is opened, so that a disk that
+    is full refuses the start; from then on nothing is asked of the disk that it could refuse.
     """
 
-    def __init__(self, path: Path, descriptor: int, ring_bytes: int, gateway: str) -> None:
+    def __init__(self, path: Path, mapped: mmap, gateway: str) -> None:
         self.path = path
         self.gateway = gateway
-        self._descriptor = descriptor
-        self._ring_bytes = ring_bytes
-        self._loop = asyncio.get_running_loop()
-        self._log = Seldom()
+        self._mapped = mapped
+        self._end = len(mapped)
+        self._position = HEADER_BYTES
         self._sequence = 0
-        self._position = 0
-        self._buffer: list[bytes] = []
 
     @classmethod
     def open(cls, path: Path, *, bytes_max: int, gateway: str) -> Self:
@@ -67,56 +60,36 @@ class Journal:
             raise StoreUnavailableError(f"{path} cannot be a journal: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # nobody else's: at most a reader looks whether it is locked
-            _reserve(descriptor, bytes_max)
-            _write_whole(descriptor, _header(gateway), 0)
+            _fill(descriptor, _header(gateway), bytes_max)
+            mapped = mmap(descriptor, bytes_max)  # it keeps the file open, and with it the lock
         except OSError as error:
-            os.close(descriptor)
             with suppress(OSError):
                 path.unlink()
             raise StoreUnavailableError(f"{path} cannot be a journal: {error}") from error
-        return cls(path, descriptor, bytes_max - HEADER_BYTES, gateway)
+        finally:
+            os.close(descriptor)
+        return cls(path, mapped, gateway)
 
-    def add(
-        self,
-        line: str,
-        event_id: str,
-        bucket: int,
-        at_ms: int,
-        counter: str,
-        window_start_ms: int,
-        event: bytes,
-    ) -> None:
-        """Take in a counted use; it is written before anything that its reply schedules from now on."""
+    def add(self, line: bytes, event_id: str, bucket: int, at_ms: int, window_start_ms: int, packed: bytes) -> None:
+        """Write down a counted use; `packed` is what `constant` made of its claim."""
         self._sequence += 1
-        if not self._buffer:
-            self._loop.call_soon(self.write)
-        self._buffer.append(pack(self._sequence, line, event_id, bucket, at_ms, counter, window_start_ms, event))
-
-    def write(self) -> None:
-        """Hand what was added to the kernel: in one write, in two where the ring begins anew."""
-        if not self._buffer:
-            return
-        data = b"".join(self._buffer)
-        self._buffer.clear()
-        if len(data) > self._ring_bytes:
-            data = data[-self._ring_bytes :]
-        before_end = self._ring_bytes - self._position
-        try:
-            if len(data) <= before_end:
-                _write_whole(self._descriptor, data, HEADER_BYTES + self._position)
-            else:
-                _write_whole(self._descriptor, data[:before_end], HEADER_BYTES + self._position)
-                _write_whole(self._descriptor, data[before_end:], HEADER_BYTES)
-        except OSError as error:
-            self._log.warning("write", Event.JOURNAL_FAILED, path=str(self.path), error=str(error))
-            return  # the next write begins where this one did: what it left there is no entry
-        self._position = (self._position + len(data)) % self._ring_bytes
+        entry = pack(self._sequence, line, event_id, bucket, at_ms, window_start_ms, packed)
+        position = self._position
+        self._position = end = position + len(entry)
+        if end <= self._end:
+            self._mapped[position:end] = entry
+        else:  # the ring begins anew within it
+            before_end = self._end - position
+            self._position = HEADER_BYTES + len(entry) - before_end
+            self._mapped[position:] = entry[:before_end]
+            self._mapped[HEADER_BYTES : self._position] = entry[before_end:]
 
     def close(self) -> None:
-        """Write what is left; from now on the file is nobody's, and is kept."""
-        self.write()
-        os.close(self._descriptor)
-        self._descriptor = -1
+        """Let go of the file: from now on it is nobody's, and is kept."""
+        if not self._mapped.closed:
+            self._mapped.close()
+            with suppress(OSError):
+                os.utime(self.path)  # a mapped file says of itself when a page was first written, not last
 
 
 def is_written(path: Path) -> bool:
@@ -141,20 +114,9 @@ def _header(gateway: str) -> bytes:
     return b"%b%08x\n" % (told, crc32(told))
 
 
-def _reserve(descriptor: int, size: int) -> None:
-    """Take the space on the disk, where the system and the file system can."""
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-        except OSError as error:
-            if error.errno not in _CANNOT_RESERVE:
-                raise
-        else:
-            return
-    os.ftruncate(descriptor, size)
-
-
-def _write_whole(descriptor: int, data: bytes, at: int) -> None:
-    written = os.pwrite(descriptor, data, at)
-    if written < len(data):
-        raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes were written")
+def _fill(descriptor: int, header: bytes, size: int) -> None:
+    """Write the whole file once: a disk that has no room for it says so now, and not when it is a page's turn."""
+    os.write(descriptor, header)
+    left = size - len(header)
+    while left:
+        left -= os.write(descriptor, bytes(min(left, _CHUNK_BYTES)))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from gateway.lane.body import Body
     from gateway.lane.opening import Opening
@@ -24,15 +26,6 @@ class Streams(Protocol):
     def expired(self, call: Call) -> None:
         """End a call that nobody answered in time."""
 
-    def settled(self) -> None:
-        """Take note that what was submitted is no longer under way."""
-
-
-class UnderWay(Protocol):
-    """Something that is done for a call."""
-
-    wanted: bool
-
 
 @dataclass(frozen=True, slots=True)
 class Method:
@@ -41,64 +34,43 @@ class Method:
     submit: Callable[[Call], None]
     role: Any = None
     """What a caller must be; None when anybody may call, and then the call has no caller."""
+    punctual: bool = False
+    """Whether it answers each call by its deadline: then nobody else has to see to that."""
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """A request that is whole, or is becoming so, and its stream."""
 
-    __slots__ = (
-        "body",
-        "caller",
-        "deadline_s",
-        "ended",
-        "message",
-        "opening",
-        "over",
-        "stream_id",
-        "streams",
-        "submitted",
-        "under_way",
-    )
-
-    def __init__(self, streams: Streams, stream_id: int, opening: Opening, deadline_s: float) -> None:
-        self.streams = streams
-        self.stream_id = stream_id
-        self.opening = opening
-        self.caller: Any = None
-        self.deadline_s = deadline_s
-        """On the loop's clock: nobody waits longer."""
-        self.message = b""
-        """The request's message, uncompressed."""
-        self.over = False
-        """Answered, failed or cancelled: nothing more is written for it."""
-        self.ended = False
-        """Whether its peer has said all."""
-        self.submitted = False
-        self.under_way: Sequence[UnderWay] = ()
-        """What is done for it somewhere else, and is told when nobody waits any more."""
-        self.body: Body | None = None
-        """What has come of a request that does not come in one frame."""
+    streams: Streams
+    stream_id: int
+    opening: Opening
+    deadline_s: float
+    """On the loop's clock: nobody waits longer."""
+    caller: Any = None
+    message: bytes = b""
+    """The request's message, uncompressed."""
+    over: bool = False
+    """Answered, failed or cancelled: nothing more is written for it."""
+    ended: bool = False
+    """Whether its peer has said all."""
+    submitted: bool = False
+    """Whether its method has it, and has not answered yet."""
+    promised: bool = False
+    """Whether its method has it, and answers by the deadline."""
+    wanted: bool = True
+    """Whether somebody waits: what was not begun for a call that is not wanted any more, is not begun."""
+    body: Body | None = None
+    """What has come of a request that does not come in one frame."""
 
     def abandon(self) -> None:
-        """Take note that nobody waits any more: what was not begun is not begun."""
+        """Take note that nobody waits any more."""
         self.over = True
-        for one in self.under_way:
-            one.wanted = False
+        self.wanted = False
 
     def answer(self, message: bytes) -> None:
         """Answer with a message; nothing happens when the call is over."""
-        if self.submitted:
-            self.submitted = False
-            self.streams.settled()
-        if not self.over:
-            self.over = True
-            self.streams.answered(self, message)
+        self.streams.answered(self, message)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error; nothing happens when the call is over."""
-        if self.submitted:
-            self.submitted = False
-            self.streams.settled()
-        if not self.over:
-            self.over = True
-            self.streams.failed(self, error)
+        self.streams.failed(self, error)

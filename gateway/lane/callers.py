@@ -26,13 +26,16 @@ class Credentials(Protocol):
 class Callers:
     """The callers of one connection."""
 
-    __slots__ = ("_credentials", "_found", "_generation", "_peer")
+    __slots__ = ("_credentials", "_found", "_generation", "_last", "_last_caller", "_peer")
 
     def __init__(self, credentials: Credentials, peer: Any) -> None:
         self._credentials = credentials
         self._peer = peer
         self._generation = credentials.generation
         self._found: dict[tuple[tuple[str, ...], Any], Any] = {}
+        self._last: Opening | None = None
+        self._last_caller: Any = None
+        """Of the last opening: most calls of a connection begin alike."""
 
     def caller_of(self, opening: Opening) -> Any:
         """Return who makes this call, None when anybody may; raises an error of ours when it is nobody who may."""
@@ -40,11 +43,15 @@ class Callers:
             return None
         if self._generation != self._credentials.generation or len(self._found) >= CALLERS_MAX:
             self._found.clear()
+            self._last = None
             self._generation = self._credentials.generation
+        if opening is self._last:
+            return self._last_caller
         brought = opening.authorization, opening.method.role
         caller = self._found.get(brought)
         if caller is None:
             caller = self._credentials.caller_of(the_one(opening.authorization), self._peer)
             caller.may(opening.method.role)
             self._found[brought] = caller
+        self._last, self._last_caller = opening, caller
         return caller

@@ -60,7 +60,10 @@ class Connection(Protocol):
         """Take every whole frame; one that is cut waits for the rest of it."""
         if not self._over:
             self._rest = self._rest + data if self._rest else data
+            turn = self._lane.turn
+            turn.begin()
             self._go_on()
+            turn.end()
 
     def _go_on(self) -> None:
         """Take what is there piece by piece, as long as the peer takes the answers to the piece before."""
@@ -68,12 +71,10 @@ class Connection(Protocol):
         more = True
         try:
             while more and not self._over and not outbox.paused:
-                outbox.hold()
                 more = self._walk(self._rest)
                 if more:
                     outbox.flush()
             streams.turn()
-            outbox.flush()
         except ConnectionFault as fault:
             self._end(fault.code, str(fault))
         except Exception as error:  # noqa: BLE001 - a bug costs this connection, no other
@@ -175,6 +176,8 @@ class Connection(Protocol):
     def look(self, now_s: float) -> None:
         """End what has lasted too long."""
         limits, streams = self._lane.limits, self._session.streams
+        for call in [call for call in streams.calls.values() if call.deadline_s + limits.over_s <= now_s]:
+            streams.expired(call)  # what should have ended it has a bug, which shall not keep it for ever
         # 1. The end. 2. Before the first frame. 3. A peer that takes no answers. 4. In use. 5. Told goodbye. 6. Idle.
         if self._over:
             patience_s = limits.farewell_s

@@ -1,4 +1,4 @@
-"""What leaves a connection: one write a loop turn, no more DATA than the peer's windows let through."""
+"""What leaves a connection: one write a turn, no more DATA than the peer's windows let through."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.lane.replies import Refusal
+    from gateway.turn import Turn
 
 _HEADERS_START: Final = head.pack(len(replies.GRPC) << 8 | HEADERS, END_HEADERS, 0)[:PREFIX_BYTES]
 _TRAILERS_START: Final = head.pack(len(replies.SUCCEEDED) << 8 | HEADERS, END_HEADERS | END_STREAM, 0)[:PREFIX_BYTES]
@@ -37,15 +38,14 @@ class Outbox:
     """The frames of one connection that were not written yet, and the answers that its windows hold back."""
 
     __slots__ = (
-        "_before_write",
         "_credits",
         "_held",
-        "_loop",
         "_on_done",
         "_out",
         "_scheduled",
         "_table_size",
         "_transport",
+        "_turn",
         "frame_max",
         "paused",
         "window",
@@ -54,15 +54,13 @@ class Outbox:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        turn: Turn,
         transport: asyncio.Transport,
-        before_write: Callable[[], None],
         on_done: Callable[[int], None],
     ) -> None:
         """`on_done` is told of each stream whose answer was held back and has left."""
-        self._loop = loop
+        self._turn = turn
         self._transport = transport
-        self._before_write = before_write
         self._on_done = on_done
         self._out: list[bytes] = []
         self._scheduled = False
@@ -80,21 +78,16 @@ class Outbox:
     # writing
 
     def put(self, frames: bytes) -> None:
-        """Send frames with this loop turn's write."""
+        """Send frames with this turn's write."""
         self._out.append(frames)
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self.flush)
-
-    def hold(self) -> None:
-        """Collect until `flush`: what is put from now on is about to be written anyway."""
-        self._scheduled = True
+            self._turn.put_off(self.flush)
 
     def flush(self) -> None:
         """Write what is there, unless the peer does not take what was written before."""
         self._scheduled = False
         if self._out and not self.paused and not self._transport.is_closing():
-            self._before_write()
             self._transport.write(b"".join(self._out))
             self._out.clear()
 
@@ -118,7 +111,7 @@ class Outbox:
             self._out.append(start + message + _after(_TRAILERS_START, stream_id, replies.SUCCEEDED))
             if not self._scheduled:
                 self._scheduled = True
-                self._loop.call_soon(self.flush)
+                self._turn.put_off(self.flush)
             return True
         self._headers(stream_id, replies.GRPC, END_HEADERS)
         trailers = frame(HEADERS, END_HEADERS | END_STREAM, stream_id, replies.SUCCEEDED)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from gateway.counters.deadlines import TICK_S, DeadlineWheel
 from gateway.lane.limits import Limits
+from gateway.turn import Turn
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from gateway.lane.call import Call, Method
     from gateway.lane.callers import Credentials
@@ -29,15 +30,15 @@ class Lane:
         credentials: Credentials,
         *,
         deadline_ms: int,
-        before_write: Callable[[], None] = lambda: None,
+        turn: Turn | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """No call is waited for longer than `deadline_ms`; `before_write` is called before answers leave."""
+        """No call is waited for longer than `deadline_ms`; answers leave at the end of `turn`."""
         self.loop = loop
         self.methods = methods
         self.credentials = credentials
         self.deadline_s = deadline_ms / 1000
-        self.before_write = before_write
+        self.turn = turn or Turn(loop)
         self.limits = limits or Limits()
         self.in_flight = 0
         """Calls that were submitted and neither answered nor failed, whoever still waits for them."""

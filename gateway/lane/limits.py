@@ -44,5 +44,6 @@ class Limits:
     preface_s: float = 10.0  # from connecting to the first settings
     idle_s: float = 600.0  # without a call; a client connects again when it needs to
     slow_reader_s: float = 20.0  # with answers that it does not take
+    over_s: float = 1.0  # after a call's deadline; nobody can still be about to end it
     farewell_s: float = 2.0  # for a peer that was told goodbye to take it
     look_s: float = 1.0  # how often these times are looked at

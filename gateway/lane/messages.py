@@ -43,20 +43,38 @@ def _text(tag: bytes, text: str) -> bytes:
     return tag + varint(len(encoded)) + encoded
 
 
-def decision_bytes(decision: Decision) -> bytes:  # noqa: C901 - one field after the other, as they are numbered
+def decision_bytes(decision: Decision) -> bytes:
     """Write a CheckEntitlementResponse, in the order of the fields' numbers, as protobuf does."""
+    used, remaining, identity = decision.used, decision.remaining, decision.decision_id.encode()
+    if used is None or remaining is None or not decision.allowed or not identity or _says_more(decision):
+        return _any_decision_bytes(decision, identity)
+    before, between, after = _around(decision.reason, decision.limit, decision.resets_at_ms, decision.plan)
+    return b"".join((before, varint(used), b"\x28", varint(remaining), between, varint(len(identity)), identity, after))
+
+
+def _says_more(decision: Decision) -> bool:
+    """Tell whether there is more in it than in what is counted and allowed, of which there are the most."""
+    return (
+        decision.overage is not None
+        or decision.replayed
+        or decision.degraded
+        or decision.retry_after_ms is not None
+        or decision.value != ""
+        or decision.upgrade_plans != ()
+    )
+
+
+def _any_decision_bytes(decision: Decision, identity: bytes) -> bytes:
     written = b"\x08\x01\x10" if decision.allowed else b"\x10"
     written += _SHORT[decision.reason]
-    if decision.limit is not None:
-        written += b"\x18" + _known(decision.limit)
-    if decision.used is not None:
-        written += b"\x20" + varint(decision.used)
-    if decision.remaining is not None:
-        written += b"\x28" + varint(decision.remaining)
-    if decision.resets_at_ms is not None:
-        written += b"\x30" + _known(decision.resets_at_ms)
-    if decision.retry_after_ms is not None:
-        written += b"\x38" + varint(decision.retry_after_ms)
+    numbers = (
+        (b"\x18", decision.limit),
+        (b"\x20", decision.used),
+        (b"\x28", decision.remaining),
+        (b"\x30", decision.resets_at_ms),
+        (b"\x38", decision.retry_after_ms),
+    )
+    written += b"".join(tag + varint(number) for tag, number in numbers if number is not None)
     if decision.value:
         written += _text(b"\x42", decision.value)
     if decision.overage is not None:
@@ -65,18 +83,21 @@ def decision_bytes(decision: Decision) -> bytes:  # noqa: C901 - one field after
         written += b"\x50\x01"
     if decision.replayed:
         written += b"\x58\x01"
-    if decision.decision_id:
-        written += _text(b"\x62", decision.decision_id)
+    if identity:
+        written += b"\x62" + varint(len(identity)) + identity
     if decision.plan:
-        written += _plan(b"\x6a", decision.plan)
+        written += _text(b"\x6a", decision.plan)
     for plan in decision.upgrade_plans:
-        written += _plan(b"\x72", plan)
+        written += _text(b"\x72", plan)
     return written
 
 
-_plan = lru_cache(1024)(_text)
-_known = lru_cache(1024)(varint)
-"""What a thousand answers in a row have in common: their plans, their limits, and when their windows end."""
+@lru_cache(1024)
+def _around(reason: int, limit: int | None, resets_at_ms: int | None, plan: str) -> tuple[bytes, bytes, bytes]:
+    """Write what a thousand such answers in a row have in common, as it stands around what they have not."""
+    before = b"\x08\x01\x10" + _SHORT[reason] + (b"" if limit is None else b"\x18" + varint(limit)) + b"\x20"
+    between = (b"" if resets_at_ms is None else b"\x30" + varint(resets_at_ms)) + b"\x62"
+    return before, between, _text(b"\x6a", plan) if plan else b""
 
 
 def claims_in(message: bytes) -> list[bytes]:

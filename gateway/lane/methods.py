@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 
     Request = TypeVar("Request", bound=Message)
 
-CLAIMS_MAX: Final = 262_144
-"""Claims that are kept compiled: some 900 bytes each, 240 MB at the most, where so many are asked again and again."""
+CLAIMS_MAX: Final = 65_536
+"""Claims that are kept compiled: some 1,000 bytes each, 64 MB at the most, where so many are asked again and again."""
 
 
 class Entitlements:
@@ -52,8 +51,7 @@ class Entitlements:
                 self._claims.hold(call.message, prepared)
         elif call.caller.customers is not None:
             call.caller.check_customer(prepared.claim.customer)
-        if check := self._checker.submit(prepared, partial(_answer, call), call.deadline_s):
-            call.under_way = (check,)
+        self._checker.submit(prepared, _answer, call)
 
     def batch_check(self, call: Call) -> None:
         """Decide every claim for itself."""
@@ -65,7 +63,7 @@ class Entitlements:
         elif call.caller.customers is not None:
             for one in prepared:
                 call.caller.check_customer(one.claim.customer)
-        call.under_way = self._checker.submit_batch(prepared, partial(_answer_batch, call), call.deadline_s)
+        self._checker.submit_batch(prepared, _answer_batch, call)
 
     def _prepared(self, call: Call, parts: list[bytes]) -> list[Prepared]:
         """Read a batch whole, and keep its claims as those are that come alone: their bytes are the same."""
@@ -124,8 +122,8 @@ class Health:
 def methods(entitlements: Entitlements, health: Health, role: Any) -> dict[bytes, Method]:
     """List every method by its path; who asks for an entitlement needs `role`."""
     table = {
-        b"/gateway.v1.EntitlementService/CheckEntitlement": Method(entitlements.check, role),
-        b"/gateway.v1.EntitlementService/BatchCheckEntitlements": Method(entitlements.batch_check, role),
+        b"/gateway.v1.EntitlementService/CheckEntitlement": Method(entitlements.check, role, punctual=True),
+        b"/gateway.v1.EntitlementService/BatchCheckEntitlements": Method(entitlements.batch_check, role, punctual=True),
         b"/grpc.health.v1.Health/Check": Method(health.check),
         b"/grpc.health.v1.Health/List": Method(health.list),
     }

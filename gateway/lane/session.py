@@ -43,7 +43,7 @@ class Session:
         """`on_empty` is told when a leaving connection has no stream left, `on_pong` of each answer to a PING."""
         self._on_pong = on_pong
         self._guard = Guard(lane.loop.time)
-        self.outbox = Outbox(lane.loop, transport, lane.before_write, self._sent)
+        self.outbox = Outbox(lane.turn, transport, self._sent)
         self.streams = ConnectionStreams(lane, self.outbox, self._guard, peer, on_empty)
         self.takers = self.BEFORE_SETTINGS
         self._block = bytearray()

@@ -5,23 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import OverloadedError
-from gateway.lane import replies
+from gateway.lane import frames, replies
 from gateway.lane.blocks import Blocks
 from gateway.lane.body import PREFIX_BYTES, Body, prefix
 from gateway.lane.call import Call
 from gateway.lane.callers import Callers
-from gateway.lane.frames import (
-    CANCEL,
-    END_STREAM,
-    FLOW_CONTROL_ERROR,
-    NO_ERROR,
-    PADDED,
-    PROTOCOL_ERROR,
-    REFUSED_STREAM,
-    STREAM_CLOSED,
-    rst_stream,
-    unpadded,
-)
+from gateway.lane.frames import END_STREAM, PADDED, rst_stream, unpadded
 from gateway.lane.intake import Intake
 from gateway.lane.opening import MalformedRequestError
 from gateway.lane.past import Past
@@ -80,11 +69,11 @@ class ConnectionStreams:
             try:
                 opening = self._blocks.opening(block)
             except MalformedRequestError:
-                self._turn_away(stream_id, flags, PROTOCOL_ERROR)
+                self._turn_away(stream_id, flags, frames.PROTOCOL_ERROR)
                 return
         lane = self._lane
         if self.leaving or len(self.calls) >= lane.limits.streams_max:
-            self._turn_away(stream_id, flags, REFUSED_STREAM)
+            self._turn_away(stream_id, flags, frames.REFUSED_STREAM)
             return
         deadline_s = lane.loop.time() + min(opening.timeout_s, lane.deadline_s)
         call = self.calls[stream_id] = Call(self, stream_id, opening, deadline_s)
@@ -105,7 +94,7 @@ class ConnectionStreams:
         if call is None:
             self.past.check_begun(stream_id)
             if not self.past.overlooks(stream_id, last=bool(flags & END_STREAM)):
-                self.reset(stream_id, STREAM_CLOSED)
+                self.reset(stream_id, frames.STREAM_CLOSED)
             return
         # The usual request: one whole message in one frame, neither padded nor compressed.
         if flags == END_STREAM and size >= PREFIX_BYTES and call.opening.plain and call.body is None and not call.ended:
@@ -129,18 +118,18 @@ class ConnectionStreams:
         if stream_id not in self.calls:
             return
         if more == 0:
-            self.reset(stream_id, PROTOCOL_ERROR)
+            self.reset(stream_id, frames.PROTOCOL_ERROR)
         elif not self._outbox.grant(stream_id, more):
-            self.reset(stream_id, FLOW_CONTROL_ERROR)
+            self.reset(stream_id, frames.FLOW_CONTROL_ERROR)
 
     def turn(self) -> None:
         """End what came in at once: watch the calls that go on, grant anew what was used up."""
         for call in self._fresh:
-            if call.stream_id in self.calls:
+            if not call.promised and call.stream_id in self.calls:
                 self._lane.watch(call)
         self._fresh.clear()
-        if frames := self._intake.renewed():
-            self._outbox.put(frames)
+        if grants := self._intake.renewed():
+            self._outbox.put(grants)
 
     def _begin_oddly(self, call: Call, flags: int) -> None:
         """Begin a call that is refused whatever it brings, or that brings no message."""
@@ -164,20 +153,20 @@ class ConnectionStreams:
             if not self.past.overlooks(stream_id, last=True):
                 raise self.past.fault_of_headers(stream_id)
         elif call.ended:
-            self.reset(stream_id, STREAM_CLOSED)
+            self.reset(stream_id, frames.STREAM_CLOSED)
         elif malformed or not flags & END_STREAM:
-            self.reset(stream_id, PROTOCOL_ERROR)
+            self.reset(stream_id, frames.PROTOCOL_ERROR)
         else:
             self._piece(call, END_STREAM, b"")
 
     def _piece(self, call: Call, flags: int, payload: bytes) -> None:
         """Take a piece of a request, or the end of it."""
         if call.ended:
-            self.reset(call.stream_id, STREAM_CLOSED)
+            self.reset(call.stream_id, frames.STREAM_CLOSED)
             return
         body = call.body = call.body or Body(call.opening, self._lane.limits.message_bytes_max)
         if not self._intake.took(call.stream_id, body, len(payload)):
-            self.reset(call.stream_id, FLOW_CONTROL_ERROR)
+            self.reset(call.stream_id, frames.FLOW_CONTROL_ERROR)
             return
         piece = unpadded(flags & PADDED, payload)
         call.ended = bool(flags & END_STREAM)
@@ -196,7 +185,7 @@ class ConnectionStreams:
         self._release(call)
         found = call.opening.refusal or body.message()
         if not body.fits:
-            self.reset(call.stream_id, PROTOCOL_ERROR)
+            self.reset(call.stream_id, frames.PROTOCOL_ERROR)
         elif isinstance(found, Refusal):
             self._refuse(call, found)
         else:
@@ -210,36 +199,44 @@ class ConnectionStreams:
         if lane.in_flight >= lane.limits.in_flight_max:
             call.fail(OverloadedError("too many calls are under way"))
             return
+        method = call.opening.method
+        assert method is not None, "an opening without a method has a refusal"
         lane.in_flight += 1
-        call.submitted = True
-        call.message = message
-        assert call.opening.method is not None, "an opening without a method has a refusal"
+        call.submitted, call.promised, call.message = True, method.punctual, message
         try:
-            call.opening.method.submit(call)
+            method.submit(call)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told in one shape
             call.fail(error)
 
     # answers: what calls ask of their connection
 
-    def settled(self) -> None:
-        """Take note that what was submitted is no longer under way."""
-        self._lane.in_flight -= 1
-
     def answered(self, call: Call, message: bytes) -> None:
-        """Send an answer."""
+        """Send an answer, unless the call is over."""
+        if call.submitted:
+            call.submitted = False
+            self._lane.in_flight -= 1
+        if call.over:
+            return
+        call.over = True
         if self._outbox.answer(call.stream_id, message):
             self._close(call)
+        else:
+            self._lane.watch(call)
 
     def failed(self, call: Call, error: Exception) -> None:
-        """Send an error."""
-        self._refuse(call, Refusal(failed_with(status_of(error))))
+        """Send an error, unless the call is over."""
+        if call.submitted:
+            call.submitted = False
+            self._lane.in_flight -= 1
+        if not call.over:
+            self._refuse(call, Refusal(failed_with(status_of(error))))
 
     def expired(self, call: Call) -> None:
         """End a call that is still open well after its deadline."""
         if self.calls.get(call.stream_id) is not call:
             return
         if call.over:  # answered, and its peer's window never let the answer through
-            self.reset(call.stream_id, CANCEL)
+            self.reset(call.stream_id, frames.CANCEL)
         else:
             self._refuse(call, replies.DEADLINE_SPENT)
 
@@ -260,7 +257,7 @@ class ConnectionStreams:
         stream_id = call.stream_id
         del self.calls[stream_id]
         if not call.ended:
-            self._outbox.put(rst_stream(stream_id, NO_ERROR))
+            self._outbox.put(rst_stream(stream_id, frames.NO_ERROR))
             self.past.forsake(stream_id)
         if self.leaving and not self.calls:
             self._on_empty()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from billing_core.periods import milliseconds_of
@@ -59,13 +58,9 @@ class Entitlements:
         self, request: entitlement_pb2.CheckEntitlementRequest, deadline_s: float
     ) -> entitlement_pb2.CheckEntitlementResponse:
         """Decide one claim."""
-        future: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
-        check = self._checker.submit(self._checker.prepare(claim_of(request)), partial(_settle, future), deadline_s)
-        try:
-            told = await future
-        finally:
-            if check is not None:
-                check.wanted = False
+        asker: _Asker[Told] = _Asker(deadline_s)
+        self._checker.submit(self._checker.prepare(claim_of(request)), _Asker.hear, asker)
+        told = await asker.told()
         if isinstance(told, IdempotencyKeyReusedError):
             raise told
         return convert.response_of(told)
@@ -75,13 +70,9 @@ class Entitlements:
     ) -> entitlement_pb2.BatchCheckEntitlementsResponse:
         """Decide every claim for itself; those of a bucket are one question to Redis, and all leave in one write."""
         prepared = [self._checker.prepare(claim) for claim in claims_of(request)]
-        future: asyncio.Future[list[Told]] = asyncio.get_running_loop().create_future()
-        checks = self._checker.submit_batch(prepared, partial(_settle, future), deadline_s)
-        try:
-            told = await future
-        finally:
-            for check in checks:
-                check.wanted = False
+        asker: _Asker[list[Told]] = _Asker(deadline_s)
+        self._checker.submit_batch(prepared, _Asker.hear, asker)
+        told = await asker.told()
         response = entitlement_pb2.BatchCheckEntitlementsResponse()
         for place, one in enumerate(told):
             if isinstance(one, IdempotencyKeyReusedError):
@@ -92,10 +83,25 @@ class Entitlements:
         return response
 
 
-def _settle(future: asyncio.Future[Answered], told: Answered) -> None:
-    """Wake whoever waits; a caller who has gone is told nothing, and what was counted stays counted."""
-    if not future.done():
-        future.set_result(told)
+class _Asker(Generic[Answered]):
+    """Waits for what a checker tells."""
+
+    def __init__(self, deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        self.wanted = True
+        self._future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+
+    async def told(self) -> Answered:
+        """Wait; a caller who goes away is told nothing, and what was counted stays counted."""
+        try:
+            return await self._future
+        finally:
+            self.wanted = False
+
+    def hear(self, told: Answered) -> None:
+        """Wake whoever waits."""
+        if not self._future.done():
+            self._future.set_result(told)
 
 
 class Plane:

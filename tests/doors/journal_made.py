@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from gateway.journal import Entry, Journal, read
-from gateway.journal.entry import MARK, pack
+from gateway.journal.entry import MARK, constant, pack
 from gateway.journal.ring import BYTES_MIN, HEADER_BYTES
 
 if TYPE_CHECKING:
@@ -48,36 +48,32 @@ def packed(entry: Entry) -> bytes:
     """Write an entry as it stands in the file."""
     return pack(
         entry.sequence,
-        entry.line,
+        entry.line.encode(),
         entry.event_id,
         entry.bucket,
         entry.at_ms,
-        entry.counter,
         entry.window_start_ms,
-        entry.event,
+        constant(entry.counter, entry.event),
     )
 
 
 def add(journal: Journal, entry: Entry) -> None:
     """Add one entry."""
     journal.add(
-        entry.line,
+        entry.line.encode(),
         entry.event_id,
         entry.bucket,
         entry.at_ms,
-        entry.counter,
         entry.window_start_ms,
-        entry.event,
+        constant(entry.counter, entry.event),
     )
 
 
-def written(path: Path, turns: Iterable[Sequence[Entry]], bytes_max: int = BYTES_MIN) -> None:
-    """Write a journal, one write for each turn."""
+def written(path: Path, entries: Iterable[Entry], bytes_max: int = BYTES_MIN) -> None:
+    """Write a journal."""
     journal = Journal.open(path, bytes_max=bytes_max, gateway="gateway")
-    for turn in turns:
-        for entry in turn:
-            add(journal, entry)
-        journal.write()
+    for entry in entries:
+        add(journal, entry)
     journal.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from gateway.checker import Checker
 from gateway.counters import keys
 from gateway.counters.connection import Address
+from gateway.counters.consume import CLAIMS_MAX
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
 from gateway.decision import Claim, Decision, Reason
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from gateway.checker import Told
     from gateway.prepared import Prepared
 
+Answered = TypeVar("Answered")
+
 FEATURES: dict[str, dict[str, Any]] = {
     "calls": {"type": "counted", "window": "month", "meter": "calls", "ceiling": 10},
     "rate": {"type": "counted", "window": "minute", "ceiling": 5},
@@ -34,6 +37,20 @@ FEATURES: dict[str, dict[str, Any]] = {
     "sso": {"type": "missing", "upgrade_plans": ["scale"]},
 }
 CALLS = Claim("acme", "calls")
+
+
+class Waiting(Generic[Answered]):
+    """Who asks, and what it was told."""
+
+    def __init__(self, wait_s: float = 2.0) -> None:
+        loop = asyncio.get_running_loop()
+        self.deadline_s = loop.time() + wait_s
+        self.wanted = True
+        self.told: asyncio.Future[Answered] = loop.create_future()
+
+    def hear(self, told: Answered) -> None:
+        """Take in what is told; a second time is an error."""
+        self.told.set_result(told)
 
 
 @dataclass
@@ -60,16 +77,15 @@ class Desk:
 
     async def decide(self, prepared: Prepared, wait_s: float = 2.0) -> Told:
         """Submit a claim and wait for what is told."""
-        told: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
-        self.checker.submit(prepared, told.set_result, asyncio.get_running_loop().time() + wait_s)
-        return await told
+        waiting: Waiting[Told] = Waiting(wait_s)
+        self.checker.submit(prepared, Waiting.hear, waiting)
+        return await waiting.told
 
     async def decide_all(self, claims: list[Claim]) -> list[Told]:
         """Submit claims as a batch and wait for what is told."""
-        told: asyncio.Future[list[Told]] = asyncio.get_running_loop().create_future()
-        prepared = [self.checker.prepare(claim) for claim in claims]
-        self.checker.submit_batch(prepared, told.set_result, asyncio.get_running_loop().time() + 2)
-        return await told
+        waiting: Waiting[list[Told]] = Waiting()
+        self.checker.submit_batch([self.checker.prepare(claim) for claim in claims], Waiting.hear, waiting)
+        return await waiting.told
 
 
 @pytest.fixture
@@ -203,16 +219,22 @@ async def test_a_batch_of_what_is_held_is_one_call_for_each_bucket(desk: Desk) -
     assert sum(one.allowed for one in told if isinstance(one, Decision)) == 8
 
 
+async def test_a_large_batch_is_few_calls(desk: Desk) -> None:
+    """As many claims share a call as may, and they are counted in their order all the same."""
+    claims = [Claim("acme", "calls", peek=True), *[Claim("acme", "calls")] * (2 * CLAIMS_MAX)]
+    await desk.decide_all(claims[:1])
+    before = (await desk.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    told = await desk.decide_all(claims)
+    assert (await desk.redis.info("commandstats"))["cmdstat_evalsha"]["calls"] - before == 3
+    assert [one.used for one in told if isinstance(one, Decision)][:12] == [0, *range(1, 11), 10]
+
+
 async def test_who_goes_away_while_documents_are_fetched_is_not_counted(desk: Desk) -> None:
     """The check that is under way is told so, and no script runs for it."""
-    told: list[Told] = []
-    until_s = asyncio.get_running_loop().time() + 2
-    check = desk.checker.submit(desk.checker.prepare(CALLS), told.append, until_s)
-    assert check is not None
-    check.wanted = False
-    async with asyncio.timeout(5):
-        while not told:
-            await asyncio.sleep(0.005)
+    waiting: Waiting[Told] = Waiting()
+    desk.checker.submit(desk.checker.prepare(CALLS), Waiting.hear, waiting)
+    waiting.wanted = False
+    told = [await waiting.told]
     assert isinstance(told[0], Decision)
     assert told[0].degraded
     assert await desk.redis.keys("*:use:*") == []

@@ -14,10 +14,11 @@ from gateway.counters.ask import Ask
 from gateway.counters.connection import Address
 from gateway.counters.consume import CLAIMS_MAX, COUNTED, REFUSED, UNAVAILABLE, Key, Order
 from gateway.counters.counting import Counters
+from gateway.journal import constant
 from tests.faults.store_proxy import redis_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     import redis.asyncio
@@ -30,16 +31,24 @@ RATE = Order(7, "acme", "rate", 0, 60_000, 1, version=3)
 USAGE = keys.usage(7)
 
 
+@dataclass
+class Waiting:
+    """Who asks."""
+
+    deadline_s: float
+    wanted: bool = True
+
+
 class Heard(Ask, kw_only=True, eq=False):
-    """A claim whose answer is kept."""
+    """A call whose answers are kept."""
 
     answers: list[Answer]
     others: list[str]
 
-    def told(self, answer: Answer) -> None:
-        """Keep it, and who was told."""
-        self.answers.append(answer)
-        self.others.append(self.order.counter)
+    def told(self, answers: Sequence[Answer]) -> None:
+        """Keep them, and who was told."""
+        self.answers += answers
+        self.others += [order.counter for order in self.orders]
 
 
 @dataclass
@@ -65,32 +74,29 @@ class Gateway:
     counters: Counters
     journal: Kept
 
-    def ask(self, order: Order, *, wait_s: float = 2.0) -> Heard:
-        """Make a claim, to be counted within `wait_s`."""
+    def ask(self, *orders: Order, wait_s: float = 2.0) -> Heard:
+        """Make a call for claims that are to be counted within `wait_s`."""
         until_s = asyncio.get_running_loop().time() + wait_s
-        return Heard(order, until_s, answers=[], others=self.journal.told)
+        return Heard(orders, Waiting(until_s), answers=[], others=self.journal.told)
 
-    async def consume(self, *orders: Order, wait_s: float = 2.0) -> list[Heard]:
-        """Count claims: one alone, several together."""
-        asks = [self.ask(order, wait_s=wait_s) for order in orders]
-        if len(asks) == 1:
-            self.counters.consume(asks[0])
-        else:
-            self.counters.consume_many(asks)
-        await answered(*asks)
-        return asks
+    async def consume(self, *orders: Order, wait_s: float = 2.0) -> Heard:
+        """Count claims in one call."""
+        ask = self.ask(*orders, wait_s=wait_s)
+        self.counters.consume(ask)
+        await answered(ask)
+        return ask
 
 
-async def answered(*asks: Heard) -> None:
-    """Wait until each was told."""
+async def answered(ask: Heard) -> None:
+    """Wait until it was told."""
     async with asyncio.timeout(5):
-        while not all(ask.answers for ask in asks):
+        while not ask.answers:
             await asyncio.sleep(0.005)
 
 
-def kinds(asks: list[Heard]) -> list[bytes]:
-    """Tell what each heard, all that it heard."""
-    return [b" ".join(answer.kind for answer in ask.answers) for ask in asks]
+def kinds(ask: Heard) -> list[bytes]:
+    """Tell all that was heard, claim by claim."""
+    return [answer.kind for answer in ask.answers]
 
 
 @asynccontextmanager
@@ -118,36 +124,34 @@ async def calls_of_the_script(client: redis.asyncio.Redis) -> int:
 
 
 async def test_a_claim_whose_time_is_over_is_never_sent(gateway: Gateway, redis_client: redis.asyncio.Redis) -> None:
-    """Alone or among others, whose own time is not over, it is answered without having been counted."""
-    (late,) = await gateway.consume(ORDER, wait_s=0)
-    mixed = [gateway.ask(ORDER), gateway.ask(ORDER, wait_s=-1), gateway.ask(ORDER)]
-    gateway.counters.consume_many(mixed)
-    await answered(*mixed)
-    assert kinds([late, *mixed]) == [UNAVAILABLE, COUNTED, UNAVAILABLE, COUNTED]
-    assert await redis_client.xlen(USAGE) == 2
-
-
-async def test_nobody_is_counted_for_who_has_gone(gateway: Gateway, redis_client: redis.asyncio.Redis) -> None:
-    """A caller that goes away before its claim is sent costs nothing."""
-    gone = gateway.ask(ORDER)
-    gone.wanted = False
-    gateway.counters.consume(gone)
-    assert kinds([gone]) == [UNAVAILABLE]
+    """Alone or with others it is answered without having been counted."""
+    assert kinds(await gateway.consume(ORDER, wait_s=0)) == [UNAVAILABLE]
+    assert kinds(await gateway.consume(ORDER, ORDER, wait_s=-1)) == [UNAVAILABLE] * 2
     assert await redis_client.xlen(USAGE) == 0
 
 
-async def test_many_claims_are_few_calls_and_told_in_order(gateway: Gateway, redis_client: redis.asyncio.Redis) -> None:
-    """As many as there may be share a call, each has its number and its event, and each sees those before it."""
+async def test_nobody_is_counted_for_who_has_gone(gateway: Gateway, redis_client: redis.asyncio.Redis) -> None:
+    """A caller that goes away before its claims are sent costs nothing."""
+    gone = gateway.ask(ORDER, RATE)
+    gone.asker.wanted = False
+    gateway.counters.consume(gone)
+    assert kinds(gone) == [UNAVAILABLE] * 2
+    assert await redis_client.xlen(USAGE) == 0
+
+
+async def test_many_claims_are_one_call_and_told_in_order(gateway: Gateway, redis_client: redis.asyncio.Redis) -> None:
+    """As many as there may be: each has its number and its event, and each sees those before it."""
     before = await calls_of_the_script(redis_client)
-    count = 2 * CLAIMS_MAX + 1
-    limited = consume.Order(7, "acme", "calls", 1000, FAR_MS, 1, version=3, ceiling=count - 1, event=b"claim")
-    asks = await gateway.consume(*[limited] * count)
-    assert await calls_of_the_script(redis_client) - before == 3
-    assert [ask.answers[0].used for ask in asks] == [*range(1, count), count - 1]
-    assert kinds(asks) == [COUNTED] * (count - 1) + [REFUSED]
+    limited = consume.Order(7, "acme", "calls", 1000, FAR_MS, 1, version=3, ceiling=CLAIMS_MAX - 1, event=b"claim")
+    ask = await gateway.consume(*[limited] * CLAIMS_MAX)
+    assert await calls_of_the_script(redis_client) - before == 1
+    assert [answer.used for answer in ask.answers] == [*range(1, CLAIMS_MAX), CLAIMS_MAX - 1]
+    assert kinds(ask) == [COUNTED] * (CLAIMS_MAX - 1) + [REFUSED]
     written = [fields["id"] for _, fields in await redis_client.xrange(USAGE)]
-    assert written == [ask.event_id for ask in asks[:-1]]
-    assert len(set(written)) == count - 1
+    assert written == [answer.event_id for answer in ask.answers[:-1]]
+    assert len(set(written)) == CLAIMS_MAX - 1
+    (after,) = (await gateway.consume(ORDER)).answers
+    assert after.event_id == f"kept-{CLAIMS_MAX + 1}", "no number is given twice"
 
 
 @pytest.mark.parametrize("corruption", [("SET", "x"), ("HSET", "calls", "x")], ids=["WRONGTYPE", "BADARG"])
@@ -157,8 +161,7 @@ async def test_one_that_cannot_be_counted_costs_the_others_nothing(
     """What somebody broke in one customer's hash denies that customer, not those who share its call."""
     await redis_client.execute_command(corruption[0], keys.use(7, "bolt"), *corruption[1:])
     broken = Order(7, "bolt", "calls", 1000, FAR_MS, 1, version=3, event=b"claim")
-    asks = await gateway.consume(ORDER, broken, ORDER)
-    assert kinds(asks) == [COUNTED, UNAVAILABLE, COUNTED]
+    assert kinds(await gateway.consume(ORDER, broken, ORDER)) == [COUNTED, UNAVAILABLE, COUNTED]
     assert await redis_client.xlen(USAGE) == 2
     assert len(gateway.journal.written) == 2
 
@@ -181,7 +184,7 @@ async def test_what_is_counted_is_journaled_before_it_is_told(
         await gateway.consume(order)
     line = await redis_client.hget(keys.head(7), "line")
     events = [
-        (line, fields["id"], 7, int(fields["at"]), "calls", 1000, fields["claim"].encode())
+        (line.encode(), fields["id"], 7, int(fields["at"]), 1000, constant("calls", fields["claim"].encode()))
         for _, fields in await redis_client.xrange(USAGE)
     ]
     assert [event[1] for event in events] == ["kept-1", "digest"]
@@ -193,8 +196,7 @@ async def test_what_cannot_be_journaled_is_not_told_as_counted(
 ) -> None:
     """Without a journal entry an allowance could be lost with Redis: the claim is answered as unknown."""
     gateway.journal.full = True
-    asks = await gateway.consume(ORDER, wait_s=0.1)
-    assert kinds(asks) == [UNAVAILABLE]
+    assert kinds(await gateway.consume(ORDER, wait_s=0.1)) == [UNAVAILABLE]
     assert await redis_client.xlen(USAGE) == 1
 
 
@@ -205,12 +207,11 @@ async def test_a_lost_reply_is_looked_up_only_for_who_waits(
     """Counted once either way, and journaled as the stream has it; who has gone does not ask again."""
     async with redis_proxy(redis_url, short_folder) as (proxy, proxied), gateway_on(proxied, redis_client) as gateway:
         proxy.lose_reply_to = b"EVALSHA"
-        asks = [gateway.ask(ORDER) for _ in range(3)]
-        gateway.counters.consume_many(asks)
-        for ask in asks:
-            ask.wanted = not gone
-        await answered(*asks)
-        assert kinds(asks) == [UNAVAILABLE if gone else COUNTED] * 3
+        ask = gateway.ask(ORDER, ORDER, ORDER)
+        gateway.counters.consume(ask)
+        ask.asker.wanted = not gone
+        await answered(ask)
+        assert kinds(ask) == [UNAVAILABLE if gone else COUNTED] * 3
         events = await redis_client.xrange(USAGE)
         assert len(events) == proxy.lost * 3 == 3
         journaled = [(event[1], event[3]) for event in gateway.journal.written]
@@ -225,12 +226,12 @@ async def test_an_answer_that_does_not_come_is_unknown_by_the_deadline(
         time = asyncio.get_running_loop().time
         proxy.hold_request = b"EVALSHA"
         begun_s = time()
-        asks = await gateway.consume(ORDER, ORDER, wait_s=0.1)
+        ask = await gateway.consume(ORDER, ORDER, wait_s=0.1)
         assert 0.09 < time() - begun_s < 0.4
         proxy.release.set()
         async with asyncio.timeout(5):
             while await redis_client.xlen(USAGE) != 2:
                 await asyncio.sleep(0.005)
         await gateway.consume(RATE)
-        assert kinds(asks) == [UNAVAILABLE] * 2
+        assert kinds(ask) == [UNAVAILABLE] * 2
         assert gateway.journal.written == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import tempfile
 from pathlib import Path
@@ -41,20 +40,20 @@ SOME = [counted(number, padding=number * 7 % 90) for number in range(1, 61)]
 async def made(tmp_path: Path) -> tuple[Path, bytes, bytes]:
     """A journal that has begun anew: its path, its header and its ring."""
     path = tmp_path / "made.ring"
-    written(path, [SOME[at : at + 7] for at in range(0, len(SOME), 7)])
+    written(path, SOME)
     data = path.read_bytes()
     assert len(held(SOME)) < len(SOME)
     return path, data[:HEADER_BYTES], data[HEADER_BYTES:]
 
 
 @settings(max_examples=300, deadline=None, database=None)
-@given(turns=st.lists(st.lists(ENTRIES, max_size=9), max_size=12), more=st.integers(0, 9000))
-async def test_a_journal_holds_what_a_list_would(turns: list[list[Entry]], more: int) -> None:
+@given(made=st.lists(ENTRIES, max_size=90), more=st.integers(0, 9000))
+async def test_a_journal_holds_what_a_list_would(made: list[Entry], more: int) -> None:
     """What is read is what was added, to the byte, as far back as the ring has room; older ones are only counted."""
-    entries = numbered(entry for turn in turns for entry in turn)
+    entries = numbered(made)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "one.ring"
-        written(path, turns, BYTES_MIN + more)
+        written(path, entries, BYTES_MIN + more)
         reading = read(path)
         assert path.stat().st_size == BYTES_MIN + more
     there = held(entries, RING_BYTES + more)
@@ -68,23 +67,14 @@ async def test_a_journal_that_has_begun_anew_a_hundred_times_holds_the_newest(tm
     path = tmp_path / "one.ring"
     entries = [counted(number, padding=number % 41) for number in range(1, 3_500)]
     assert sum(len(packed(entry)) for entry in entries) > 100 * RING_BYTES
-    written(path, [entries[at : at + 5] for at in range(0, len(entries), 5)])
+    written(path, entries)
     reading = read(path)
     assert list(reading) == held(entries)
     assert reading.overwritten == len(entries) - len(reading)
 
 
-async def test_a_turn_may_be_larger_than_the_ring(tmp_path: Path) -> None:
-    """What one turn admits beyond the ring's room costs its own oldest entries, and the file does not grow."""
-    path = tmp_path / "one.ring"
-    turns = [SOME[:5], [*SOME[5:], *SOME, *SOME], SOME[:3]]
-    written(path, turns)
-    assert list(read(path)) == held(numbered(entry for turn in turns for entry in turn))
-    assert path.stat().st_size == BYTES_MIN
-
-
-async def test_a_write_torn_at_any_byte_costs_what_it_touched(made: tuple[Path, bytes, bytes]) -> None:
-    """A turn's write that ends after any of its bytes: its whole entries are there, and older ones it did not reach."""
+async def test_an_entry_torn_at_any_byte_costs_what_it_touched(made: tuple[Path, bytes, bytes]) -> None:
+    """A process that ends after any byte that it copies: whole entries are there, and older ones it did not reach."""
     path, header, ring = made
     turn = [counted(61, padding=30), counted(62), counted(63, padding=5)]
     data = b"".join(map(packed, turn))
@@ -141,42 +131,13 @@ async def test_any_damaged_byte_of_the_header_is_noticed(made: tuple[Path, bytes
             read_ring(path, damaged, ring)
 
 
-async def test_what_is_added_is_written_before_its_reply(tmp_path: Path) -> None:
-    """What a turn's replies schedule, as grpcio's answers are, finds everything that was added before in the file."""
+async def test_what_is_added_is_there_at_once(tmp_path: Path) -> None:
+    """Whoever reads the file finds each entry as soon as it was added, before any reply can be on its way."""
     path = tmp_path / "one.ring"
     journal = Journal.open(path, bytes_max=BYTES_MIN, gateway="gateway")
-    found: list[list[Entry]] = []
-    entries = [counted(number) for number in range(1, 21)]
-    for turn in (entries[:10], entries[10:]):
-        for entry in turn:
-            add(journal, entry)
-            asyncio.get_running_loop().call_soon(lambda: found.append(list(read(path))))
-        await asyncio.sleep(0)
-    assert found == [entries[:10]] * 10 + [entries] * 10
-    journal.close()
-
-
-async def test_a_turn_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixty-four entries reach the kernel in one write, in two where the ring begins anew; nothing, in none."""
-    sizes: list[int] = []
-    pwrite = os.pwrite
-
-    def counting(descriptor: int, data: bytes, at: int) -> int:
-        sizes.append(len(data))
-        return pwrite(descriptor, data, at)
-
-    journal = Journal.open(tmp_path / "one.ring", bytes_max=HEADER_BYTES + 10_000, gateway="gateway")
-    monkeypatch.setattr(os, "pwrite", counting)
-    for number in range(1, 65):
-        add(journal, counted(number))
-    journal.write()  # as the lane does, before the loop would
-    await asyncio.sleep(0)
-    assert sizes == [sum(len(packed(counted(number))) for number in range(1, 65))]
-    for number in range(65, 97):
-        add(journal, counted(number))
-    await asyncio.sleep(0)
-    assert len(sizes) == 3
-    assert sizes[0] + sizes[1] == 10_000
+    for number, entry in enumerate(SOME, 1):
+        add(journal, entry)
+        assert list(read(path)) == held(SOME[:number])
     journal.close()
 
 
@@ -185,7 +146,7 @@ async def test_an_entry_has_a_bound(tmp_path: Path) -> None:
     path = tmp_path / "one.ring"
     names = len(f"{ONE.line}\0{ONE.event_id}\0{ONE.counter}\0")
     largest = ONE._replace(event=b"e" * (BODY_BYTES_MAX - names))
-    written(path, [[largest]], 2 * BYTES_MIN)
+    written(path, [largest], 2 * BYTES_MIN)
     assert list(read(path)) == [largest]
     with pytest.raises(AssertionError):
         packed(largest._replace(event=largest.event + b"e"))

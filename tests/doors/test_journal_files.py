@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import resource
@@ -13,13 +12,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from structlog.testing import capture_logs
 
 from gateway.errors import PreconditionError, StoreCorruptError, StoreUnavailableError
 from gateway.journal import Journal, kept, open_in, read
 from gateway.journal.folder import KEPT_MAX
-from gateway.journal.ring import BYTES_MIN, HEADER_BYTES
-from tests.doors.journal_made import add, counted, packed, written
+from gateway.journal.ring import BYTES_MIN
+from tests.doors.journal_made import add, counted, held, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +54,6 @@ async def test_a_journal_has_one_writer(tmp_path: Path) -> None:
     path = tmp_path / "one.ring"
     journal = Journal.open(path, bytes_max=BYTES_MIN, gateway="one")
     add(journal, counted(1))
-    journal.write()
     with pytest.raises(PreconditionError, match=r"is there already .* a process that still runs writes it"):
         Journal.open(path, bytes_max=BYTES_MIN, gateway="two")
     journal.close()
@@ -75,65 +72,31 @@ async def test_a_full_disk_refuses_the_start(tmp_path: Path) -> None:
         open_in(tmp_path / "file" / "folder", bytes_max=BYTES_MIN, gateway="gateway")
 
 
-async def test_where_space_cannot_be_reserved_the_file_has_its_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file system that knows no reservation still gets a journal; one without space does not."""
-
-    def refuse(code: int) -> None:
-        def fallocate(*_: int) -> None:
-            raise OSError(code, os.strerror(code))
-
-        monkeypatch.setattr(os, "posix_fallocate", fallocate)
-
-    refuse(errno.EOPNOTSUPP)
-    written(tmp_path / "one.ring", [[counted(1)]], 2**20)
-    assert (tmp_path / "one.ring").stat().st_size == 2**20
-    assert list(read(tmp_path / "one.ring")) == [counted(1)]
-    refuse(errno.ENOSPC)
-    with pytest.raises(StoreUnavailableError, match="No space left on device"):
-        Journal.open(tmp_path / "two.ring", bytes_max=BYTES_MIN, gateway="two")
-    assert not (tmp_path / "two.ring").exists()
-
-
-async def test_a_disk_that_refuses_is_told_and_the_gateway_goes_on(
-    tmp_path: Path,
-) -> None:
-    """What cannot be written is missing afterwards and said once a second; what was there before stays readable."""
+async def test_a_journal_that_is_open_needs_no_more_of_the_disk(tmp_path: Path) -> None:
+    """On a disk that has become full, entries are written and overwritten as before: all their space is taken."""
     path = tmp_path / "one.ring"
     journal = Journal.open(path, bytes_max=BYTES_MIN, gateway="gateway")
-    first, last = counted(1), counted(6)
-    add(journal, first)
-    journal.write()
-    with capture_logs() as logs:
-        for number, room in ((2, 0), (3, 0), (4, 10), (5, len(packed(counted(5))) - 1)):
-            add(journal, counted(number))
-            with disk_ends_at(HEADER_BYTES + len(packed(first)) + room):
-                journal.write()
-    assert list(read(path)) == [first]
-    add(journal, last)
-    await asyncio.sleep(0)
-    reading = read(path)
-    assert (list(reading), reading.missing) == ([first, last], 4)
-    assert reading.skipped_bytes == 0, "what a failed write left was written over"
-    assert path.read_bytes().startswith(packed(first) + packed(last), HEADER_BYTES), "and left no hole"
-    (told,) = logs
-    assert (told["event"], told["path"]) == ("journal.failed", str(path))
-    assert "File too large" in told["error"]
+    entries = [counted(number) for number in range(1, 61)]
+    with disk_ends_at(0):
+        for entry in entries:
+            add(journal, entry)
+    assert list(read(path)) == held(entries)
+    assert read(path).overwritten > 0
     journal.close()
 
 
-async def test_what_a_closed_journal_is_told_goes_nowhere(tmp_path: Path) -> None:
-    """After closing, no write can land in a file that got the same descriptor."""
-    journal = Journal.open(tmp_path / "one.ring", bytes_max=BYTES_MIN, gateway="gateway")
+async def test_a_journal_that_is_closed_takes_nothing(tmp_path: Path) -> None:
+    """What comes too late is an error, not an entry in a file that is somebody else's by now."""
+    path = tmp_path / "one.ring"
+    journal = Journal.open(path, bytes_max=BYTES_MIN, gateway="gateway")
     add(journal, counted(1))
+    os.utime(path, (1, 1))
     journal.close()
-    assert list(read(tmp_path / "one.ring")) == [counted(1)]
-    with (tmp_path / "other").open("w+b", buffering=0) as other:
+    assert path.stat().st_mtime > 1, "closing is what it was changed by last"
+    with pytest.raises(ValueError, match="closed"):
         add(journal, counted(2))
-        journal.write()
-        assert os.fstat(other.fileno()).st_size == 0
-    assert list(read(tmp_path / "one.ring")) == [counted(1)]
+    assert list(read(path)) == [counted(1)]
+    journal.close()
 
 
 async def test_journals_of_gateways_that_ended_are_kept_within_bounds(tmp_path: Path) -> None:
@@ -196,7 +159,7 @@ async def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
 async def test_an_entry_of_another_kind_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a newer version wrote for a reason of its own is never taken for a counted use."""
     monkeypatch.setattr("gateway.journal.entry.COUNTED", 2)
-    written(tmp_path / "one.ring", [[counted(1)]])
+    written(tmp_path / "one.ring", [counted(1)])
     monkeypatch.undo()
     with pytest.raises(PreconditionError, match="of kind 2, which a newer version wrote"):
         list(read(tmp_path / "one.ring"))

@@ -31,7 +31,7 @@ def lines(ran: Ran) -> list[str]:
 async def test_a_journal_is_read_back(tmp_path: Path) -> None:
     """Programs get a line on the journal and one for each entry; people get words, and the newest in a table."""
     path = tmp_path / "one.ring"
-    written(path, [[counted(1), counted(2)], [counted(3)]])
+    written(path, [counted(1), counted(2), counted(3)])
     told = await journal(path, "--json")
     assert (told.exit_code, told.err) == (0, "")
     head, *entries = map(json.loads, told.out.splitlines())
@@ -72,7 +72,7 @@ async def test_what_is_lost_is_said(tmp_path: Path) -> None:
     """A ring that has begun anew and is damaged in its midst: older, missing and skipped entries are all counted."""
     path = tmp_path / "one.ring"
     entries = [counted(number) for number in range(1, 101)]
-    written(path, [entries])
+    written(path, entries)
     data = bytearray(path.read_bytes())
     whole = (await journal(path)).out
     assert "missing" not in whole
@@ -84,7 +84,7 @@ async def test_what_is_lost_is_said(tmp_path: Path) -> None:
     assert head["overwritten"] == 100 - head["entries"] - 1 > 0
     assert lines(read)[4:7] == [
         f"overwritten  {head['overwritten']} older entries",
-        "missing      1 entries in between: damaged, or refused by the disk",
+        "missing      1 entries in between: damaged, or lost with the machine's power",
         f"skipped      {head['skipped_bytes']} bytes of entries that are torn or half overwritten",
     ]
     assert head["skipped_bytes"] >= len(packed(counted(95)))
@@ -98,7 +98,6 @@ async def test_an_empty_journal_and_one_that_is_written(tmp_path: Path) -> None:
     assert (empty.exit_code, lines(empty)[-1]) == (0, "entries  0")
     assert empty.err == "a live process writes this journal: it goes on where this ends\n"
     add(living, counted(1))
-    living.write()
     told = await journal(path, "--json")
     head, entry = map(json.loads, told.out.splitlines())
     assert (head["written"], entry["event_id"]) == (True, "gateway-1")
@@ -108,7 +107,7 @@ async def test_an_empty_journal_and_one_that_is_written(tmp_path: Path) -> None:
 async def test_what_is_no_journal_is_misuse(tmp_path: Path) -> None:
     """A file that is missing, something else or too new exits with 2, a damaged one with 1; each says why."""
     path, good = tmp_path / "file", tmp_path / "good.ring"
-    written(good, [[counted(1)]])
+    written(good, [counted(1)])
     header = good.read_bytes()[:HEADER_BYTES]
     damaged = header.replace(b'"gateway"', b'"gateaux"', 1)
     for data, exit_code, why in (

@@ -182,13 +182,12 @@ async def test_more_data_than_the_connections_window_ends_it(served: Served) -> 
 
 
 async def test_answers_of_one_turn_leave_in_one_write(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether they are given while frames are read or later, and `before_write` comes before each write."""
+    """Whether they are given while frames are read or later."""
     order: list[str] = []
     async with served.peer() as peer:
         await peer.silence()
         session = next(iter(served.lane.connections))._session
         outbox = session.outbox
-        outbox._before_write = lambda: order.append("before")
         transport = outbox._transport
 
         class Seen:
@@ -212,7 +211,7 @@ async def test_answers_of_one_turn_leave_in_one_write(served: Served, monkeypatc
         for call in served.held:
             call.answer(b"together")
         await peer.answer(19)
-    assert order == ["before", "write 5", "before", "write 5"]
+    assert order == ["write 5", "write 5"]
 
 
 async def test_a_smaller_table_is_acknowledged_in_the_next_block(served: Served) -> None:

@@ -18,7 +18,7 @@ from gateway.lane.server import LaneDoor
 from gateway.listening import listen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from gateway.lane.limits import Limits
@@ -251,7 +251,6 @@ async def serving(
     limits: Limits | None = None,
     *,
     deadline_ms: int = 5000,
-    before_write: Callable[[], None] | None = None,
 ) -> AsyncIterator[Served]:
     """Serve methods that echo, hold, fail and answer much."""
     held: list[Call] = []
@@ -272,9 +271,7 @@ async def serving(
         b"/test/Open": Method(lambda call: call.answer(b"for all")),
     }
     loop = asyncio.get_running_loop()
-    lane = Lane(
-        loop, table, credentials, deadline_ms=deadline_ms, before_write=before_write or (lambda: None), limits=limits
-    )
+    lane = Lane(loop, table, credentials, deadline_ms=deadline_ms, limits=limits)
     door = LaneDoor(lane, grace_s=1)
     address = await door.serve(listen(f"unix:{folder / 'lane.sock'}")[0], lambda _: None)
     try:
