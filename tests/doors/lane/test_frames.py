@@ -227,6 +227,14 @@ async def test_headers_may_be_cut_padded_and_weighed(peer: Peer) -> None:
     assert (await peer.answer(3)).message == b"weighed"
 
 
+async def test_headers_that_are_all_of_a_request_may_be_padded(peer: Peer) -> None:
+    """What is taken off a HEADERS frame is not looked for again in the DATA that never comes."""
+    block = peer.encoder.encode(fields_of())
+    peer.send(raw(HEADERS, PADDED | END_HEADERS | END_STREAM, 1, b"\x08" + block + bytes(8)))
+    assert (await peer.answer(1)).status == 13
+    await peer.echoes(3)
+
+
 @pytest.mark.parametrize("padding", [b"\x06hello", b"\xff", b"\x01"])
 async def test_padding_longer_than_its_frame_breaks_the_connection(peer: Peer, padding: bytes) -> None:
     """There is no telling what was meant."""
