@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import errors
+from gateway.claims import BATCH_MAX
 from gateway.errors import TollkeeperError, Violation
 from gateway.lane.limits import Limits
 from gateway.settings import SettingsError
@@ -78,10 +79,20 @@ def questions(draw: st.DrawFn) -> tuple[str, bytes]:
 @PATIENT
 @given(asked=st.lists(questions(), min_size=1, max_size=8), how=st.sampled_from(Compression))
 async def test_both_doors_say_the_same(channels: Channels, asked: list[tuple[str, bytes]], how: Compression) -> None:
-    """The answer, its code, its words, its details and all metadata; what is counted adds up alike."""
-    for method, raw in asked:
+    """The answer, its code, its words, its details and all metadata; what is counted adds up alike, asked again too."""
+    for method, raw in asked * 2:
         answer = await channels.agree(method, raw, compression=how)
         assert answer.code in {StatusCode.OK, StatusCode.INVALID_ARGUMENT}
+
+
+async def test_batches_have_the_same_bound(channels: Channels) -> None:
+    """A thousand claims are answered one by one, one more is too many, and none are too few."""
+    claim = Request(customer=EITHER, feature="priority_queue")
+    whole = await channels.agree(BATCH, Batch(claims=[claim] * BATCH_MAX).SerializeToString())
+    assert len(whole.message.decisions) == BATCH_MAX == 1000
+    for count in (0, BATCH_MAX + 1):
+        refused = await channels.agree(BATCH, Batch(claims=[claim] * count).SerializeToString())
+        assert refused.code is StatusCode.INVALID_ARGUMENT
 
 
 # what may go wrong in our code
