@@ -68,7 +68,7 @@ async def idling(served: Served, count: int) -> AsyncIterator[None]:
 
 
 async def test_ten_thousand_idle_connections_cost_little(served: Served, count: int) -> None:
-    """Some 4 KiB each, and nothing afterwards; a call beside them is answered at once, also when they are looked after."""
+    """Some 4 KiB each, nothing afterwards; a call beside them is answered at once, while they are looked after too."""
     tracemalloc.start()
     try:
         before, begun_s = tracemalloc.get_traced_memory()[0], time.process_time()

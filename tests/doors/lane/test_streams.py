@@ -201,6 +201,7 @@ MALFORMED = {
     "a keep-alive": [*fields_of(), ("keep-alive", "1")],
     "other things than trailers": [*fields_of(without="te"), ("te", "trailers, deflate")],
     "a length that is none": [*fields_of(), ("content-length", "-1")],
+    "a length in letters": [*fields_of(), ("content-length", "seven")],
     "two lengths": [*fields_of(), ("content-length", "7"), ("content-length", "8")],
     "a length that is too small": [*fields_of(), ("content-length", "6")],
     "a length that is too large": [*fields_of(), ("content-length", "8")],
@@ -218,11 +219,13 @@ async def test_a_malformed_request_costs_its_stream(peer: Peer, case: str) -> No
 
 
 async def test_a_length_that_is_right_is_fine(peer: Peer) -> None:
-    """Over several frames, and without their padding."""
+    """Over several frames, without their padding; and said twice."""
     peer.send(peer.opening(1, [*fields_of(), ("content-length", "7")]), raw(DATA, 0, 1, message(b"ab")[:3]))
     peer.send(raw(DATA, END_STREAM | 0x8, 1, b"\x03" + message(b"ab")[3:] + bytes(3)))
     assert (await peer.answer(1)).message == b"ab"
     peer.send(peer.opening(3, [*fields_of(), ("content-length", "1")], flags=END_HEADERS | END_STREAM))
     assert await peer.reset_of(3) == PROTOCOL
-    peer.send(settings())
-    await peer.echoes(5)
+    twice = [*fields_of(), ("content-length", "7"), ("content-length", "7")]
+    peer.send(peer.opening(5, twice), raw(DATA, END_STREAM, 5, message(b"ab")), settings())
+    assert (await peer.answer(5)).message == b"ab"
+    await peer.echoes(7)
