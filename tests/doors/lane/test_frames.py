@@ -47,6 +47,10 @@ CONNECTION_ERRORS = {
     "DATA on stream 0": (raw(DATA, 0, 0, b"x"), PROTOCOL),
     "DATA on an idle stream": (raw(DATA, 0, 1, b"x"), PROTOCOL),
     "DATA on a server's stream": (raw(DATA, 0, 2, b"x"), PROTOCOL),
+    "DATA on a server's stream below one of ours": (
+        raw(HEADERS, END_HEADERS, 3, b"\x82") + raw(DATA, 0, 2, b"x"),
+        PROTOCOL,
+    ),
     "HEADERS on stream 0": (raw(HEADERS, END_HEADERS, 0, b"\x82"), PROTOCOL),
     "HEADERS on a server's stream": (raw(HEADERS, END_HEADERS, 2, b"\x82"), PROTOCOL),
     "HEADERS all padding": (raw(HEADERS, END_HEADERS | PADDED, 1, b"\x05\x82\x82"), PROTOCOL),
@@ -246,6 +250,14 @@ async def test_a_block_without_end_is_no_block(peer: Peer) -> None:
     """CONTINUATION frames, empty ones too, are bounded in number and in size."""
     peer.send(raw(HEADERS, 0, 1, b""), *(raw(CONTINUATION, 0, 1) for _ in range(20)))
     assert await peer.end() == CALM
+
+
+@pytest.mark.parametrize(("size", "code"), [(65_536, COMPRESSION), (65_537, CALM)])
+async def test_a_block_has_64_kib_at_most(peer: Peer, size: int, code: int) -> None:
+    """Beyond that nobody reads it; below, these zeros are read and make no sense."""
+    rest = raw(CONTINUATION, END_HEADERS, 1, bytes(size - 4 * 16_000))
+    peer.send(raw(HEADERS, 0, 1, bytes(16_000)), raw(CONTINUATION, 0, 1, bytes(16_000)) * 3, rest)
+    assert await peer.end() == code
 
 
 def test_the_codes_are_those_of_the_library() -> None:

@@ -98,6 +98,7 @@ REFUSED: dict[str, tuple[Any, bytes, int]] = {
     "a timeout without a unit": (fields_of("/test/Echo", ("grpc-timeout", "10")), HELLO, 13),
     "compressed without saying how": (fields_of(), message(b"hello", 1), 13),
     "gzip that is none": (fields_of("/test/Echo", GZIP), message(b"hello", 1), 13),
+    "gzip that is cut": (fields_of("/test/Echo", GZIP), message(gzip.compress(b"hello")[:-9], 1), 13),
     "a gzip bomb": (fields_of("/test/Echo", GZIP), message(BOMB, 1), 8),
     "a message that is far too large": (fields_of(), b"\0\x7f\xff\xff\xffabc", 8),
     "a message that is too large by one": (fields_of(), b"\0\x00\x20\x00\x01abc", 8),

@@ -41,12 +41,15 @@ async def test_who_has_said_all_may_say_no_more(served: Served, peer: Peer) -> N
     assert await peer.reset_of(1) == CLOSED
     peer.send(peer.request(3, b"x", HOLD), peer.opening(3, [("a", "b")], flags=END_HEADERS | END_STREAM))
     assert await peer.reset_of(3) == CLOSED
-    await peer.echoes(5)
+    peer.send(peer.request(5, b"x", HOLD), raw(DATA, END_STREAM, 5, message(b"x")))
+    assert await peer.reset_of(5) == CLOSED
+    await peer.echoes(7)
+    assert len(served.held) == 3
     assert all(call.over for call in served.held)
     for call in served.held:
         call.answer(b"too late")
     await peer.silence()
-    assert peer.answers[1].fields == peer.answers[3].fields == {}
+    assert peer.answers[1].fields == peer.answers[3].fields == peer.answers[5].fields == {}
     assert served.lane.in_flight == 0
 
 
