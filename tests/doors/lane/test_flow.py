@@ -103,6 +103,16 @@ async def test_the_connections_window_is_shared_first_come_first_served(served: 
         assert (await peer.answer(5)).message == b"m" * 10
 
 
+async def test_answers_that_leave_whole_use_up_the_connections_window(served: Served) -> None:
+    """Four fit, of the fifth comes what is left of 65,535 bytes, and the rest with the grant."""
+    async with served.peer(settings(s4=2**20)) as peer:
+        peer.send(*(peer.request(stream_id, b"16000", MUCH) for stream_id in range(1, 11, 2)))
+        await peer.silence()
+        assert [got(peer, stream_id) for stream_id in range(1, 11, 2)] == [16_005] * 4 + [1_515]
+        peer.send(window(0, 2**16))
+        assert len((await peer.answer(9)).message) == 16_000
+
+
 async def test_no_frame_is_larger_than_its_peer_takes(served: Served) -> None:
     """16,384 bytes unless SETTINGS say more."""
     async with served.peer(settings(s4=2**20), window(0, 2**20)) as peer:

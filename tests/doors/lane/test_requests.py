@@ -97,6 +97,7 @@ REFUSED: dict[str, tuple[Any, bytes, int]] = {
     "a negative timeout": (fields_of("/test/Echo", ("grpc-timeout", "-1S")), HELLO, 13),
     "a timeout without a unit": (fields_of("/test/Echo", ("grpc-timeout", "10")), HELLO, 13),
     "compressed without saying how": (fields_of(), message(b"hello", 1), 13),
+    "deflate without saying so": (fields_of(), message(zlib.compress(b"hello"), 1), 13),
     "gzip that is none": (fields_of("/test/Echo", GZIP), message(b"hello", 1), 13),
     "gzip that is cut": (fields_of("/test/Echo", GZIP), message(gzip.compress(b"hello")[:-9], 1), 13),
     "a gzip bomb": (fields_of("/test/Echo", GZIP), message(BOMB, 1), 8),
