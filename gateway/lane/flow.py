@@ -155,7 +155,8 @@ class Outbox:
                 self.put(last)
             self.forget(stream_id)
 
-    def _release_all(self) -> None:
+    def release(self) -> None:
+        """Send of what is held back all that may leave now."""
         for stream_id in list(self._held):
             if self.window <= 0:
                 return
@@ -182,7 +183,7 @@ class Outbox:
             self.window += more
             if self.window > WINDOW_MAX:
                 return False
-            self._release_all()
+            self.release()
             return True
         credit = self._credits.get(stream_id, 0) + more
         if self.window_start + credit > WINDOW_MAX:
@@ -195,12 +196,12 @@ class Outbox:
         return True
 
     def start_with(self, window: int) -> bool:
-        """Change the window with which streams begin, of those that are open too; returns whether all are still one."""
+        """Change the window with which streams begin, of those that are open too; returns whether all are still one.
+
+        What that lets out waits for `release`.
+        """
         self.window_start = window
-        if any(window + credit > WINDOW_MAX for credit in self._credits.values()):
-            return False
-        self._release_all()
-        return True
+        return all(window + credit <= WINDOW_MAX for credit in self._credits.values())
 
     def shrink_table(self, size: int) -> None:
         """Remember to say that our table is empty when the peer wants a smaller one."""

@@ -40,7 +40,7 @@ class Limits:
     body_bytes_max: int = 16 * 1024 * 1024  # unfinished requests of one connection: forty of the largest batches
     streams_max: int = 1000  # a caller with a thousand calls in flight needs one connection
     in_flight_max: int = 20_000  # submitted and unanswered, all connections: a second's work, some 20 MiB
-    connections_max: int = 16_384  # some 10 KiB each
+    connections_max: int = 16_384  # some 4 KiB each while they idle
     preface_s: float = 10.0  # from connecting to the first settings
     idle_s: float = 600.0  # without a call; a client connects again when it needs to
     slow_reader_s: float = 20.0  # with answers that it does not take

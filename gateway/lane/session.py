@@ -117,6 +117,7 @@ class Session:
             if name == frames.HEADER_TABLE_SIZE:
                 self.outbox.shrink_table(value)
         self.outbox.put(_SETTINGS_ACK)
+        self.outbox.release()
 
     def _take_first_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if flags & frames.ACK:

@@ -137,7 +137,7 @@ class ConnectionStreams:
         if refusal is replies.LIST_TOO_LARGE:
             self._guard.count("metadata that is too large")
         if flags & END_STREAM:
-            self._piece(call, flags, b"")
+            self._piece(call, END_STREAM, b"")
         elif refusal is not None and not refusal.patient:
             self._refuse(call, refusal)
 

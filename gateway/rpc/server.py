@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-from google.protobuf.message import DecodeError
 from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
 from gateway.credentials import NEEDED, Peer, the_one
-from gateway.errors import MalformedMessageError, PreconditionError
+from gateway.errors import PreconditionError
 from gateway.listening import refuse_taken_path
-from gateway.rpc.status import DETAILS, status_of
+from gateway.rpc.calls import abort, parsed
+from gateway.rpc.health import HEALTH, Health
 from gateway.settings import Proof
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from gateway.tls import ServerTls
 
 GRACE_S: Final = 2.0
-HEALTH: Final = "grpc.health.v1.Health"
 
 
 class RpcDoor:
@@ -48,7 +46,7 @@ class RpcDoor:
         self._credentials = credentials
         self._deadline_s = deadline_ms / 1000
         self._tls = tls
-        self._health = _Health()
+        self._health = Health()
         self._servers: dict[frozenset[Proof], aio.Server] = {}
 
     async def start(self, entrances: Sequence[Entrance]) -> list[str]:
@@ -64,7 +62,7 @@ class RpcDoor:
             if address.startswith("unix:"):
                 os.chmod(address.removeprefix("unix:"), 0o660)  # noqa: PTH101 - the owner and its group, nobody else
         for service in ("", *self._methods, HEALTH):
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+            await self._health.set(service, HealthCheckResponse.SERVING)
         return bound
 
     async def stop(self) -> None:
@@ -86,7 +84,7 @@ class RpcDoor:
                 name: self._served(method, NEEDED[f"{service}/{name}"], proofs) for name, method in table.items()
             }
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        server.add_generic_rpc_handlers((self._health.served(),))
         if Proof.NONE in proofs:
             reflection.enable_server_reflection((*self._methods, HEALTH, reflection.SERVICE_NAME), server)
         return server
@@ -127,18 +125,13 @@ class RpcDoor:
             try:
                 caller = self._credentials.caller_of(_authorization(context), _peer(context, proofs))
                 caller.may(needed)
-                try:
-                    request = method.request_type.FromString(raw)
-                except DecodeError as error:
-                    raise MalformedMessageError(method.request_type.DESCRIPTOR.full_name) from error
+                request = parsed(method.request_type, raw)
                 for customer in method.customers(request):
                     caller.check_customer(customer)
                 answered = await method.answer(request, asyncio.get_running_loop().time() + wait_s)
                 return answered.SerializeToString()
             except Exception as error:  # noqa: BLE001 - whatever it is, it stops here
-                code, status = status_of(error)
-            await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
-            raise AssertionError("abort raises")
+                await abort(context, error)
 
         return grpc.unary_unary_rpc_method_handler(call, request_deserializer=None, response_serializer=None)
 
@@ -153,12 +146,3 @@ def _peer(context: aio.ServicerContext[bytes, bytes], proofs: frozenset[Proof]) 
         return Peer(proofs)
     names = context.auth_context().get("x509_subject_alternative_name", ())
     return Peer(proofs, tuple(name.decode("latin-1") for name in names))
-
-
-class _Health(health.HealthServicer):  # type: ignore[misc] # it has no types
-    """The library's, with the method that it lacks."""
-
-    async def List(self, _: health_pb2.HealthListRequest, __: object) -> health_pb2.HealthListResponse:  # noqa: N802
-        """Say how every service is."""
-        statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._server_status.items()}
-        return health_pb2.HealthListResponse(statuses=statuses)

@@ -1,4 +1,4 @@
-"""h2load, nghttp2's load generator, asks the lane as fast as both can; `./dev clients` runs it."""
+"""nghttp2's clients: h2load asks the lane as fast as both can, nghttp in odd ways; `./dev clients` runs it."""
 
 from __future__ import annotations
 
@@ -68,3 +68,15 @@ async def test_small_windows_and_no_table(doors: Doors, office: Running, body: P
     """Windows of 255 bytes; a client that lets nobody keep a table."""
     await loaded(f"http://{doors.tcp}{CHECK}", body, "-c", "4", "-m", "16", *options)
     await until_written(office, CALLS)
+
+
+@pytest.mark.parametrize("options", [(), ("--padding=200",), ("--no-dep", "-w", "8", "-W", "8"), ("-m", "20")])
+async def test_nghttp_is_answered(doors: Doors, office: Running, body: Path, options: tuple[str, ...]) -> None:
+    """nghttp2's other client: padded frames, priorities, small windows, several calls on one connection."""
+    fields = ("-H", "content-type: application/grpc", "-H", "te: trailers")
+    told = await run(
+        "nghttp", "--verbose", "--null-out", *options, *fields, "-d", str(body), f"http://{doors.tcp}{CHECK}"
+    )
+    count = 20 if "-m" in options else 1
+    assert told.count("grpc-status: 0") == count, told
+    await until_written(office, count)

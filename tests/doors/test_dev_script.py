@@ -188,10 +188,10 @@ def test_a_machine_without_wheels_is_told_what_to_set(tree: Tree) -> None:
     assert done.stdout == "ran\n"
 
 
-@pytest.mark.parametrize("missing", ["node", "npm", "h2load"])
+@pytest.mark.parametrize("missing", ["node", "npm", "nghttp", "h2load"])
 def test_a_missing_client_is_one_clear_line(tree: Tree, missing: str) -> None:
     """What clients need beyond wheels is named before anything is set up."""
-    for name in {"node", "npm", "h2load"} - {missing}:
+    for name in {"node", "npm", "nghttp", "h2load"} - {missing}:
         tree.put(name, "#!/bin/sh\n")
     done = tree.dev("clients")
     expected = f"dev: clients needs {missing} on PATH: apt-get install nodejs npm nghttp2-client\n"
@@ -202,8 +202,8 @@ def test_a_missing_client_is_one_clear_line(tree: Tree, missing: str) -> None:
 def test_clients_that_cannot_be_installed_are_not_asked(tree: Tree) -> None:
     """Set-up goes on as for every command; then npm's own failure ends it."""
     tree.put("uv", UV)
-    tree.put("node", "#!/bin/sh\n")
-    tree.put("h2load", "#!/bin/sh\n")
+    for name in ("node", "nghttp", "h2load"):
+        tree.put(name, "#!/bin/sh\n")
     tree.put("npm", '#!/bin/sh\necho "npm $*" >>"$CALLS"\nexit 1\n')
     done = tree.dev("clients")
     assert (done.returncode, done.stdout) == (1, "")

@@ -103,6 +103,9 @@ async def test_it_says_how_it_is_and_what_it_offers(office: Running) -> None:
         with pytest.raises(aio.AioRpcError) as refused:
             await health.Check(health_pb2.HealthCheckRequest(service="gateway.v1.Nothing"))
         assert refused.value.code() is StatusCode.NOT_FOUND
+        with pytest.raises(aio.AioRpcError) as malformed:
+            await channel.unary_stream("/grpc.health.v1.Health/Watch")(b"\xff").read()
+        assert malformed.value.code() is StatusCode.INVALID_ARGUMENT
     assert await office.client.serving()
 
 

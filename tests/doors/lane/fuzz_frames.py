@@ -1,25 +1,31 @@
 """Frames that nobody in their right mind sends, by the million: no bug shows, nothing hangs, nothing grows.
 
-    python -m tests.doors.lane.fuzz_frames --frames 10000000 [--seed 1]
+    python -m tests.doors.lane.fuzz_frames --processes 2 --report tests/doors/lane/fuzz_frames_report.json
 
-Conversations are valid ones with something wrong: a frame's flags, stream, length or payload changed, frames left out,
-doubled or in another order, bytes cut or flipped, and frames of pure chance. Connections are fed directly, so that ten
-million frames take an hour and not a day.
+Conversations are valid ones, most with something wrong: a frame's flags, stream, length or payload changed, frames left
+out, doubled or in another order, bytes cut or flipped, and frames of pure chance. One with nothing wrong must not end
+its connection. Connections are fed directly, so that ten million frames, which it does unless asked for fewer, take
+minutes and not a day. Frames are counted that were taken before their connection ended.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
+import platform
 import random
 import resource
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from struct import pack
-from typing import TYPE_CHECKING, Any
+from itertools import accumulate
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
 
-import hpack
 import uvloop
 from hyperframe import frame as hyper
 from structlog.testing import capture_logs
@@ -27,14 +33,15 @@ from structlog.testing import capture_logs
 from gateway.lane.call import Call, Method
 from gateway.lane.connection import Connection
 from gateway.lane.lane import Lane
-from tests.doors.lane.wire import PREFACE, Everybody, fields_of, message, raw, settings
+from tests.doors.lane.conversations import flipped, spoilt, valid
+from tests.doors.lane.wire import Everybody
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-FRAMES_PER_CONVERSATION = 40
-TURN_S_MAX = 0.5
+TURN_S_MAX: Final = 0.5
 """Of this process's time: what others do on the machine is not the lane's fault."""
+
+GROWN_KIB_MAX: Final = 20_000
+WARM_FRAMES: Final = 20_000
+"""After so many a process has all that it needs."""
 
 
 class Sink:
@@ -42,7 +49,6 @@ class Sink:
 
     def __init__(self) -> None:
         self.closing = False
-        self.frames = 0
 
     def write(self, data: bytes) -> None:
         """See that every frame is one."""
@@ -51,7 +57,6 @@ class Sink:
             head, length = hyper.Frame.parse_frame_header(memoryview(data[at : at + 9]))
             head.parse_body(memoryview(data[at + 9 : at + 9 + length]))
             at += 9 + length
-            self.frames += 1
         assert at == end, "a frame is not whole"
 
     def is_closing(self) -> bool:
@@ -74,53 +79,65 @@ class Sink:
 
 
 @dataclass
-class Fuzz:
-    """One run: where chance comes from, and what is seen on the way."""
+class Found:
+    """What was seen in one process."""
 
     seed: int
     frames: int = 0
+    conversations: int = 0
+    unspoilt: int = 0
     answered: int = 0
     slowest_s: float = 0.0
-    connections: int = 0
-    _held: list[Call] = field(default_factory=list)
+    cpu_s: float = 0.0
+    grown_kib: int = 0
+    failures: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self._chance = random.Random(self.seed)  # noqa: S311 - to repeat a failure
+
+class Fuzz:
+    """One run: every conversation is drawn by the run's seed and its own number alone."""
+
+    def __init__(self, seed: int) -> None:
+        """Make a lane of three methods."""
+        self.found = Found(seed)
+        self._held: list[Call] = []
         table = {
             b"/test/Echo": Method(self._echo, "caller"),
             b"/test/Hold": Method(self._held.append, "caller"),
-            b"/test/BlowUp": Method(lambda call: call.answer(b"m" * (len(call.message) * 5000)), "caller"),
+            b"/test/BlowUp": Method(lambda call: call.answer(b"m" * (len(call.message) * 50)), "caller"),
         }
         self.lane = Lane(asyncio.get_running_loop(), table, Everybody(), deadline_ms=1000)
 
     def _echo(self, call: Call) -> None:
-        self.answered += 1
+        self.found.answered += 1
         call.answer(call.message)
 
-    async def run(self, frames: int) -> None:
-        """Hold conversations until so many frames were fed."""
-        while self.frames < frames:
-            self._converse()
-            await asyncio.sleep(0)
+    async def until(self, frames: int) -> None:
+        """Hold conversations until so many frames were fed, or one fails."""
+        found = self.found
+        while found.frames < frames and not found.failures:
+            try:
+                with capture_logs() as logs:
+                    self._converse(random.Random(f"{found.seed}/{found.conversations}"))  # noqa: S311 - to repeat it
+                    await asyncio.sleep(0)
+                assert not logs, logs[0]
+                assert found.slowest_s < TURN_S_MAX, f"a turn took {found.slowest_s:.3f} s"
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is what was looked for
+                found.failures.append(f"seed {found.seed}, conversation {found.conversations}: {error!r}")
+            found.conversations += 1
 
-    def _converse(self) -> None:
+    def _converse(self, chance: random.Random) -> None:
         connection, sink = Connection(self.lane, lambda _: None), Sink()
         connection.connection_made(sink)  # type: ignore[arg-type] # all of a transport that is used
-        self.connections += 1
-        stream = b"".join(self._spoilt(list(self._valid())))
-        if self._chance.random() < 0.1:
-            stream = self._flipped(stream)
-        at = 0
-        while at < len(stream) and not sink.closing:
-            size = self._chance.choice([1, 7, 50, 500, 5000, 100_000])
-            begun = time.process_time()
-            connection.data_received(stream[at : at + size])
-            self.slowest_s = max(self.slowest_s, time.process_time() - begun)
-            at += size
-            if self._chance.random() < 0.05:
-                self._pause(connection)
-            while self._held and self._chance.random() < 0.5:
-                self._held.pop(self._chance.randrange(len(self._held))).answer(b"held" * 5)
+        places = chance.choice([0, 1, 1, 2, 5])
+        said = spoilt(chance, list(valid(chance)), places)
+        stream = b"".join(said)
+        if bytes_too := places > 0 and chance.random() < 0.1:
+            stream = flipped(chance, stream)
+        fed = self._feed(connection, sink, stream, chance)
+        self.found.frames += sum(end <= fed for end in accumulate(map(len, filter(None, said))))
+        if not places and not bytes_too:
+            self.found.unspoilt += 1
+            assert not sink.closing, "a conversation with nothing wrong ended its connection"
         connection.connection_lost(None)
         for call in self._held:
             call.answer(b"")
@@ -128,114 +145,86 @@ class Fuzz:
         assert not self.lane.connections, "a connection is kept"
         assert self.lane.in_flight == 0, "a call is kept"
 
-    def _pause(self, connection: Connection) -> None:
-        connection.pause_writing()
-        connection.data_received(raw(6, 0, 0, bytes(8)))
-        connection.resume_writing()
-
-    def _valid(self) -> Iterator[bytes]:
-        """Yield the frames of a conversation with nothing wrong in it."""
-        chance, encoder = self._chance, hpack.Encoder()
-        yield PREFACE + settings(s4=chance.choice([0, 1, 100, 65_535, 2**31 - 1]), s1=chance.choice([0, 100, 4096]))
-        stream_id = 1
-        for _ in range(FRAMES_PER_CONVERSATION // 4):
-            fields = fields_of(chance.choice(["/test/Echo", "/test/Hold", "/test/BlowUp", "/x"]))
-            if chance.random() < 0.3:
-                fields.append(("grpc-timeout", f"{chance.randrange(1000)}m"))
-            if chance.random() < 0.1:
-                encoder.header_table_size = chance.choice([0, 100, 4096])
-            block = encoder.encode(fields, huffman=chance.random() < 0.5)
-            cut = chance.randrange(len(block))
-            if chance.random() < 0.3:
-                yield raw(1, 0x0, stream_id, block[:cut])
-                yield raw(9, 0x4, stream_id, block[cut:])
-            else:
-                yield raw(1, 0x4, stream_id, block)
-            body = message(chance.randbytes(chance.choice([0, 1, 20, 3000])))
-            yield raw(0, 0x1, stream_id, body)
-            yield chance.choice(
-                [
-                    raw(8, 0, chance.choice([0, stream_id]), pack(">I", chance.randrange(1, 2000))),
-                    raw(6, 0, 0, bytes(8)),
-                    settings(s4=chance.randrange(70_000)),
-                    raw(3, 0, stream_id, pack(">I", 8)),
-                    b"",
-                ]
-            )
-            stream_id += 2 * chance.choice([1, 1, 1, 5])
-
-    def _spoilt(self, frames: list[bytes]) -> list[bytes]:
-        """Spoil a conversation in some places."""
-        chance = self._chance
-        for _ in range(chance.choice([0, 1, 1, 2, 5])):
-            at = chance.randrange(1, len(frames))
-            match chance.randrange(6):
-                case 0:
-                    frames.insert(at, self._random_frame())
-                case 1:
-                    frames[at] = self._mutated(frames[at])
-                case 2:
-                    frames.insert(at, frames[at])
-                case 3 if len(frames) > 2:
-                    del frames[at]
-                case 4:
-                    frames.insert(chance.randrange(1, len(frames)), frames.pop(at))
-                case _:
-                    frames[at] = self._flipped(frames[at])
-        self.frames += len(frames)
-        return frames
-
-    def _random_frame(self) -> bytes:
-        chance = self._chance
-        stream_id = chance.choice([0, 1, 2, 3, 5, 2**31 - 1, chance.randrange(2**32)])
-        size = chance.choice([0, 1, 4, 5, 6, 8, chance.randrange(200)])
-        return raw(chance.randrange(12), chance.randrange(256), stream_id, chance.randbytes(size))
-
-    def _mutated(self, one: bytes) -> bytes:
-        """Change flags, type or stream of a frame, and leave its payload."""
-        if len(one) < 9:
-            return one
-        at = self._chance.choice([3, 4, 4, 4, 8])
-        return one[:at] + bytes((self._chance.choice([0, 1, 4, 5, 8, 0x20, 0x2D, 255]),)) + one[at + 1 :]
-
-    def _flipped(self, data: bytes) -> bytes:
-        """Change some bytes wherever they are."""
-        changed = bytearray(data)
-        for _ in range(self._chance.choice([1, 3])):
-            if changed:
-                changed[self._chance.randrange(len(changed))] = self._chance.randrange(256)
-        return bytes(changed)
+    def _feed(self, connection: Connection, sink: Sink, stream: bytes, chance: random.Random) -> int:
+        """Feed bytes in any pieces until the connection ends; returns how many it was fed."""
+        at = 0
+        while at < len(stream) and not sink.closing:
+            size = chance.choice([1, 7, 50, 500, 5000, 100_000])
+            late = chance.random() < 0.05  # the peer takes what it is owed only after it has said more
+            begun = time.process_time()
+            if late:
+                connection.pause_writing()
+            connection.data_received(stream[at : at + size])
+            if late:
+                connection.resume_writing()
+            self.found.slowest_s = max(self.found.slowest_s, time.process_time() - begun)
+            at += size
+            while self._held and chance.random() < 0.5:
+                self._held.pop(chance.randrange(len(self._held))).answer(b"held" * 5)
+        return min(at, len(stream))
 
 
-async def fuzz(frames: int, seed: int) -> Fuzz:
-    """Run, and see that no bug was logged and that the process did not grow."""
+async def fuzz(frames: int, seed: int) -> Found:
+    """Run in this process; what goes wrong is among what is found."""
     run = Fuzz(seed)
-    with capture_logs() as logs:
-        await run.run(min(frames // 2, 20_000))
-        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        await run.run(frames)
-        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - grown_kib
-    assert not logs, logs[0]
-    assert run.slowest_s < TURN_S_MAX, f"a turn took {run.slowest_s:.3f} s"
-    assert grown_kib < 20_000, f"the process grew by {grown_kib} KiB"
+    await run.until(min(frames // 2, WARM_FRAMES))
+    warm_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    await run.until(frames)
     run.lane.stop()
-    return run
+    found = run.found
+    found.grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - warm_kib
+    found.cpu_s = time.process_time()
+    if found.grown_kib >= GROWN_KIB_MAX:
+        found.failures.append(f"seed {seed}: the process grew by {found.grown_kib} KiB")
+    return found
 
 
-def main(arguments: list[str]) -> Any:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def _fuzz_here(frames: int, seed: int) -> Found:
+    return uvloop.run(fuzz(frames, seed))
+
+
+def run(frames: int, first_seed: int, processes: int) -> list[Found]:
+    """Run in so many processes, each with a seed and a share of its own."""
+    share = -(-frames // processes)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(_fuzz_here, [share] * processes, range(first_seed, first_seed + processes)))
+
+
+def report(found: list[Found], first_seed: int, seconds: float) -> dict[str, Any]:
+    """Say what came of a run."""
+    return {
+        "frames": sum(one.frames for one in found),
+        "first_seed": first_seed,
+        "processes": len(found),
+        "python": platform.python_version(),
+        "seconds": round(seconds),
+        "cpu_seconds": round(sum(one.cpu_s for one in found)),
+        "conversations": sum(one.conversations for one in found),
+        "unspoilt": sum(one.unspoilt for one in found),
+        "answered": sum(one.answered for one in found),
+        "slowest_turn_ms": round(max(one.slowest_s for one in found) * 1000, 1),
+        "grown_kib": [one.grown_kib for one in found],
+        "failures": [failure for one in found for failure in one.failures],
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is asked for and write the report; 1 when anything failed."""
+    parser = argparse.ArgumentParser(prog="fuzz_frames", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--frames", type=int, default=10_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--report", type=Path, help="a file for what came of it")
     asked = parser.parse_args(arguments)
-    begun = time.monotonic()
-    run = uvloop.run(fuzz(asked.frames, asked.seed))
-    took_s = time.monotonic() - begun
-    sys.stdout.write(
-        f"{run.frames} frames in {run.connections} conversations, {run.answered} answered, no unhandled exception, "
-        f"slowest turn {run.slowest_s * 1000:.1f} ms, {took_s:.0f} s, seed {asked.seed}\n"
-    )
+    began_s = time.monotonic()
+    found = run(asked.frames, asked.seed, asked.processes)
+    told = report(found, asked.seed, time.monotonic() - began_s)
+    text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    if asked.report:
+        asked.report.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    return 1 if told["failures"] else 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

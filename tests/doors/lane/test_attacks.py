@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import resource
 import time
 import tracemalloc
 from contextlib import contextmanager
@@ -253,31 +252,6 @@ async def test_a_reader_that_is_merely_late_gets_everything(served: Served) -> N
         for stream_id in range(1, 101, 2):
             assert len((await peer.answer(stream_id)).message) == 100_000
         await peer.echoes(101)
-
-
-async def test_many_idle_connections_cost_little(served: Served) -> None:
-    """As many as this process may open, up to ten thousand: some 24 KiB each, both sides of it together."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    count = min(10_000, (hard - 500) // 2)
-    peers: list[Peer] = []
-    try:
-        with bounded(mebibytes=count * 96 / 1024, seconds=60):
-            for number in range(count):
-                peer = Peer(*await asyncio.open_unix_connection(served.address.removeprefix("unix:"), limit=2**12))
-                peer.send(PREFACE, settings())
-                peers.append(peer)
-                if number % 100 == 0:
-                    await peer.silence()
-            await peers[-1].echoes(1)
-            begun_s = time.process_time()
-            served.lane._look()
-            assert time.process_time() - begun_s < 0.25
-        assert len(served.lane.connections) == count
-    finally:
-        for peer in peers:
-            peer.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_random_bytes_are_no_conversation(served: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import errors
+from gateway.claims import BATCH_MAX
 from gateway.errors import TollkeeperError, Violation
 from gateway.lane.limits import Limits
 from gateway.settings import SettingsError
@@ -77,10 +79,20 @@ def questions(draw: st.DrawFn) -> tuple[str, bytes]:
 @PATIENT
 @given(asked=st.lists(questions(), min_size=1, max_size=8), how=st.sampled_from(Compression))
 async def test_both_doors_say_the_same(channels: Channels, asked: list[tuple[str, bytes]], how: Compression) -> None:
-    """The answer, its code, its words, its details and all metadata; what is counted adds up alike."""
-    for method, raw in asked:
+    """The answer, its code, its words, its details and all metadata; what is counted adds up alike, asked again too."""
+    for method, raw in asked * 2:
         answer = await channels.agree(method, raw, compression=how)
         assert answer.code in {StatusCode.OK, StatusCode.INVALID_ARGUMENT}
+
+
+async def test_batches_have_the_same_bound(channels: Channels) -> None:
+    """A thousand claims are answered one by one, one more is too many, and none are too few."""
+    claim = Request(customer=EITHER, feature="priority_queue")
+    whole = await channels.agree(BATCH, Batch(claims=[claim] * BATCH_MAX).SerializeToString())
+    assert len(whole.message.decisions) == BATCH_MAX == 1000
+    for count in (0, BATCH_MAX + 1):
+        refused = await channels.agree(BATCH, Batch(claims=[claim] * count).SerializeToString())
+        assert refused.code is StatusCode.INVALID_ARGUMENT
 
 
 # what may go wrong in our code
@@ -88,7 +100,7 @@ async def test_both_doors_say_the_same(channels: Channels, asked: list[tuple[str
 UNREACHABLE = {
     errors.UnauthenticatedError: "where nobody is asked; where keys are, see below",
     errors.PermissionDeniedError: "where nobody is asked; where keys are, see below",
-    errors.NotFoundError: "of a check only Health, which is not ours on the other door",
+    errors.NotFoundError: "Health only, see below",
     errors.AlreadyExistsError: "commands only, which the lane does not take",
     errors.PreconditionError: "commands only, which the lane does not take",
     errors.StoreUnavailableError: "a check without its stores is answered by policy",
@@ -220,12 +232,6 @@ REFUSED_BY_GRPC = {
     ),
     "too much metadata": (CHECK, b"", {"metadata": (("x", "v" * 40_000),)}, StatusCode.RESOURCE_EXHAUSTED),
     "no answer in time": (*ASKED[0], {"timeout": 0.05}, StatusCode.DEADLINE_EXCEEDED),
-    "health of what is not there": (
-        f"{HEALTH}/Check",
-        HealthCheckRequest(service="nothing").SerializeToString(),
-        {},
-        StatusCode.NOT_FOUND,
-    ),
 }
 
 
@@ -248,9 +254,15 @@ async def test_the_largest_message_passes_both(channels: Channels) -> None:
 
 
 async def test_health_is_told_alike(broken: tuple[Broken, Channels]) -> None:
-    """Of each service, of the whole, and of all."""
+    """Of each service, of the whole, and of all; of what is not there, and whatever is no question."""
     _, channels = broken
     for service in ("", SERVICE, "grpc.health.v1.Health"):
         raw = HealthCheckRequest(service=service).SerializeToString()
         assert (await channels.agree(f"{HEALTH}/Check", raw)).code is StatusCode.OK
     assert (await channels.agree(f"{HEALTH}/List", b"")).code is StatusCode.OK
+    for service in ("nothing", "n" * 1000, "a\nb %41 é"):
+        raw = HealthCheckRequest(service=service).SerializeToString()
+        assert (await channels.agree(f"{HEALTH}/Check", raw)).code is StatusCode.NOT_FOUND
+    for method, raw in product(("Check", "List"), (b"\xff", b"\x0a\x05abc")):
+        answer = await channels.agree(f"{HEALTH}/{method}", raw)
+        assert (answer.code, _reason(answer)) == (StatusCode.INVALID_ARGUMENT, errors.MalformedMessageError.reason)

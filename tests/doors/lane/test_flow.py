@@ -60,6 +60,18 @@ async def test_a_window_of_nothing_lets_nothing_through_until_it_is_opened(serve
         assert (await peer.answer(1)).message == (await peer.answer(3)).message == b"hello"
 
 
+async def test_settings_are_acknowledged_before_what_they_let_out(served: Served) -> None:
+    """Who has read the ACK knows that every frame after it, and none before, goes by the settings as a whole."""
+    async with served.peer(settings(s4=0, s5=30_000), window(0, 2**20)) as peer:
+        peer.send(peer.request(1, b"40000", MUCH))
+        await peer.silence()
+        peer.heard.clear()
+        peer.send(settings(s4=2**20, s5=16_384))
+        assert (await peer.answer(1)).sizes == [16_384, 16_384, 7_237]
+        assert isinstance(peer.heard[0], hyper.SettingsFrame)
+        assert "ACK" in peer.heard[0].flags
+
+
 async def test_settings_that_shrink_a_window_in_flight_count_what_was_sent(served: Served) -> None:
     """A window becomes negative by what its stream had sent, and opens only when grants have made up for it."""
     async with served.peer(settings(s4=10)) as peer:
@@ -89,6 +101,16 @@ async def test_the_connections_window_is_shared_first_come_first_served(served: 
         assert [got(peer, stream_id) for stream_id in (1, 3, 5)] == [60_005, 16_005, 0]
         peer.send(window(0, 15))
         assert (await peer.answer(5)).message == b"m" * 10
+
+
+async def test_answers_that_leave_whole_use_up_the_connections_window(served: Served) -> None:
+    """Four fit, of the fifth comes what is left of 65,535 bytes, and the rest with the grant."""
+    async with served.peer(settings(s4=2**20)) as peer:
+        peer.send(*(peer.request(stream_id, b"16000", MUCH) for stream_id in range(1, 11, 2)))
+        await peer.silence()
+        assert [got(peer, stream_id) for stream_id in range(1, 11, 2)] == [16_005] * 4 + [1_515]
+        peer.send(window(0, 2**16))
+        assert len((await peer.answer(9)).message) == 16_000
 
 
 async def test_no_frame_is_larger_than_its_peer_takes(served: Served) -> None:

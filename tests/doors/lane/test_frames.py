@@ -47,6 +47,10 @@ CONNECTION_ERRORS = {
     "DATA on stream 0": (raw(DATA, 0, 0, b"x"), PROTOCOL),
     "DATA on an idle stream": (raw(DATA, 0, 1, b"x"), PROTOCOL),
     "DATA on a server's stream": (raw(DATA, 0, 2, b"x"), PROTOCOL),
+    "DATA on a server's stream below one of ours": (
+        raw(HEADERS, END_HEADERS, 3, b"\x82") + raw(DATA, 0, 2, b"x"),
+        PROTOCOL,
+    ),
     "HEADERS on stream 0": (raw(HEADERS, END_HEADERS, 0, b"\x82"), PROTOCOL),
     "HEADERS on a server's stream": (raw(HEADERS, END_HEADERS, 2, b"\x82"), PROTOCOL),
     "HEADERS all padding": (raw(HEADERS, END_HEADERS | PADDED, 1, b"\x05\x82\x82"), PROTOCOL),
@@ -227,6 +231,14 @@ async def test_headers_may_be_cut_padded_and_weighed(peer: Peer) -> None:
     assert (await peer.answer(3)).message == b"weighed"
 
 
+async def test_headers_that_are_all_of_a_request_may_be_padded(peer: Peer) -> None:
+    """What is taken off a HEADERS frame is not looked for again in the DATA that never comes."""
+    block = peer.encoder.encode(fields_of())
+    peer.send(raw(HEADERS, PADDED | END_HEADERS | END_STREAM, 1, b"\x08" + block + bytes(8)))
+    assert (await peer.answer(1)).status == 13
+    await peer.echoes(3)
+
+
 @pytest.mark.parametrize("padding", [b"\x06hello", b"\xff", b"\x01"])
 async def test_padding_longer_than_its_frame_breaks_the_connection(peer: Peer, padding: bytes) -> None:
     """There is no telling what was meant."""
@@ -238,6 +250,14 @@ async def test_a_block_without_end_is_no_block(peer: Peer) -> None:
     """CONTINUATION frames, empty ones too, are bounded in number and in size."""
     peer.send(raw(HEADERS, 0, 1, b""), *(raw(CONTINUATION, 0, 1) for _ in range(20)))
     assert await peer.end() == CALM
+
+
+@pytest.mark.parametrize(("size", "code"), [(65_536, COMPRESSION), (65_537, CALM)])
+async def test_a_block_has_64_kib_at_most(peer: Peer, size: int, code: int) -> None:
+    """Beyond that nobody reads it; below, these zeros are read and make no sense."""
+    rest = raw(CONTINUATION, END_HEADERS, 1, bytes(size - 4 * 16_000))
+    peer.send(raw(HEADERS, 0, 1, bytes(16_000)), raw(CONTINUATION, 0, 1, bytes(16_000)) * 3, rest)
+    assert await peer.end() == code
 
 
 def test_the_codes_are_those_of_the_library() -> None:

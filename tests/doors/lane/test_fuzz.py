@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import pytest
 
+from gateway.lane.connection import Connection
+from gateway.lane.session import Session
+from tests.doors.lane import fuzz_frames
 from tests.doors.lane.fuzz_frames import fuzz
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_spoilt_conversations_do_no_harm(seed: int) -> None:
     """Twenty thousand frames each: no bug in the log, no call and no connection left, and many calls answered."""
-    run = await fuzz(20_000, seed)
-    assert run.frames >= 20_000
-    assert run.answered > 500
+    found = await fuzz(20_000, seed)
+    assert found.failures == []
+    assert found.frames >= 20_000
+    assert found.answered > 500
+    assert found.unspoilt > 50
+
+
+async def test_a_bug_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is logged, and one that ends a connection with which nothing was wrong."""
+    with monkeypatch.context() as broken:
+        broken.setattr(Session, "_check_priority", lambda *_: 1 / 0)
+        (failure,) = (await fuzz(20_000, 1)).failures
+        assert "ZeroDivisionError" in failure
+    with monkeypatch.context() as broken:
+        broken.setattr(Session, "OPEN", (*Session.OPEN[:6], Session._refuse, *Session.OPEN[7:]))
+        (failure,) = (await fuzz(20_000, 1)).failures
+        assert "with nothing wrong" in failure
+    with monkeypatch.context() as broken:
+        broken.setattr(Connection, "connection_lost", lambda *_: None)
+        (failure,) = (await fuzz(20_000, 1)).failures
+        assert "a connection is kept" in failure
+
+
+def test_a_run_is_shared_out_and_reported(tmp_path: Path) -> None:
+    """Two processes with a seed each; what both have done is added up in a file."""
+    path = tmp_path / "report.json"
+    assert fuzz_frames.main(["--frames", "2000", "--processes", "2", "--seed", "7", "--report", str(path)]) == 0
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert report["frames"] >= 2000
+    assert (report["first_seed"], report["processes"], report["failures"]) == (7, 2, [])
+    assert len(report["grown_kib"]) == 2

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import hpack
 import pytest
 from hpack.table import HeaderTable
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.lane.blocks import Blocks
@@ -71,6 +71,7 @@ UNREADABLE = {
     "a name beyond the table": b"\x7f\x00\x01a",
     "a number without end": b"\xff\xff\xff\xff\xff\xff\xff\xff\xff",
     "a number that is cut": b"\xff",
+    "a number of six bytes, small as it is": b"\x3f\x80\x80\x80\x80\x80\x00",
     "a string that is cut": b"\x00\x03ab",
     "a length that is cut": b"\x00",
     "a value that is missing": b"\x00\x01a",
@@ -185,6 +186,19 @@ def test_what_is_remembered_is_bounded() -> None:
     assert long not in blocks.known
 
 
+def test_what_is_remembered_but_for_its_timeout_is_bounded() -> None:
+    """In number and in size as well, and with it nothing that is refused."""
+    blocks = Blocks(METHODS)
+    begun = b"\x83\x86" + literal(0, b":path", b"/test/Echo") + REST + literal(0, b"grpc-timeout", b"1S")
+    for number in range(3 * KNOWN_BLOCKS_MAX):
+        blocks.opening(begun + literal(0, b"n", b"%d" % number))
+        assert 0 < len(blocks._alike) <= KNOWN_BLOCKS_MAX
+    before = len(blocks._alike)
+    blocks.opening(begun + literal(0, b"n", b"v" * 100) * 12)
+    blocks.opening(begun.replace(b"Echo", b"None"))
+    assert len(blocks._alike) == before
+
+
 def test_a_whole_connection_reads_the_same_with_and_without_memory() -> None:
     """Ten thousand blocks of an encoder that indexes as it likes: what is looked up is what would have been read."""
     chance = random.Random(7)  # noqa: S311 - to repeat a failure
@@ -205,12 +219,17 @@ def test_a_whole_connection_reads_the_same_with_and_without_memory() -> None:
     assert known > 1000
 
 
-@given(st.lists(st.tuples(st.sampled_from(["1S", "20m", "x", "0n", ""]), st.integers(0, 6)), min_size=1, max_size=8))
-def test_a_timeout_that_changes_changes_nothing_else(calls: list[tuple[str, int]]) -> None:
+TIMEOUTS = st.sampled_from(["1S", "20m", "x", "0n", ""])
+PATHS = st.sampled_from(["/test/Echo", "/test/Hold", "/test/Nothing"])
+
+
+@given(st.lists(st.tuples(TIMEOUTS, st.integers(0, 6), PATHS), min_size=1, max_size=8))
+@example([("1S", 0, "/test/Echo"), ("20m", 0, "/test/Hold")])
+def test_a_timeout_that_changes_changes_nothing_else(calls: list[tuple[str, int, str]]) -> None:
     """Whatever was sent before it and wherever it stands: the opening is that of a connection's first block."""
     encoder, blocks = hpack.Encoder(), Blocks(METHODS)
-    for timeout, at in calls:
-        fields = fields_of()
+    for timeout, at, path in calls:
+        fields = fields_of(path)
         fields.insert(at, ("grpc-timeout", timeout))
         raw = [(name.encode(), value.encode()) for name, value in fields]
         try:

@@ -53,6 +53,7 @@ async def test_a_stop_answers_what_is_under_way(short_folder: Path) -> None:
         assert (await until_goaway(peer)).last_stream_id == 2**31 - 1
         ping = await peer.hear()
         assert isinstance(ping, hyper.PingFrame)
+        peer.send(raw(PING, ACK, 0, b"leaving!"))  # is no answer to what it was asked
         peer.send(peer.request(3, b"x", HOLD), raw(PING, ACK, 0, ping.opaque_data), peer.request(5, b"x", HOLD))
         assert (await until_goaway(peer)).last_stream_id == 3
         assert await peer.reset_of(5) == REFUSED

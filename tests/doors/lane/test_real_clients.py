@@ -70,6 +70,7 @@ async def test_ten_thousand_calls_one_after_another(doors: Doors, office: Runnin
             assert (await check(TOKEN, timeout=10 + number / 7)).allowed
         assert doors.connection is connection
         assert not connection._session.streams.calls
+        assert doors.lane.in_flight == 0
     async with asyncio.timeout(10):
         while {one.meter: one.quantity for one in (await office.client.usage("acme")).usage}["input_tokens"] != 10_000:
             await asyncio.sleep(0.05)

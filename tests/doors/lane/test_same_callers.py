@@ -46,7 +46,10 @@ CLAIMED = {
 
 @pytest.mark.usefixtures("channels")
 async def test_who_calls_is_told_alike(office: Running, doors: Doors) -> None:
-    """Every credential with every request, again and again: what a door remembers of a caller changes nothing."""
+    """Every credential with every request, again and again: what a door remembers of a caller changes nothing.
+
+    A batch that names one customer too many counts nothing at all.
+    """
     made = {
         "CHECK": await make_key(office.postgres_url),
         "BILLING": await make_key(office.postgres_url, Role.BILLING),
@@ -63,5 +66,12 @@ async def test_who_calls_is_told_alike(office: Running, doors: Doors) -> None:
             metadata = tuple(("authorization", value) for value in sent)
             answer = await keyed.agree(method, request.SerializeToString(), metadata=metadata)
             seen.add(answer.code)
+        some = (("authorization", f"Bearer {made['SOME'].key}"),)
+        mixed = Batch(claims=[Request(customer=one, feature="input_tokens") for one in (EITHER, "x")])
+        answer = await keyed.agree(BATCH, mixed.SerializeToString(), metadata=some)
+        assert answer.code is StatusCode.PERMISSION_DENIED
+        peek = Request(customer=EITHER, feature="input_tokens", peek=True)
+        answer = await keyed.agree(CHECK, peek.SerializeToString(), metadata=some)
+        assert (answer.message.allowed, answer.message.used) == (True, 0)
     expected = {StatusCode.OK, StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED, StatusCode.INVALID_ARGUMENT}
     assert seen == expected | {StatusCode.FAILED_PRECONDITION}

@@ -41,12 +41,15 @@ async def test_who_has_said_all_may_say_no_more(served: Served, peer: Peer) -> N
     assert await peer.reset_of(1) == CLOSED
     peer.send(peer.request(3, b"x", HOLD), peer.opening(3, [("a", "b")], flags=END_HEADERS | END_STREAM))
     assert await peer.reset_of(3) == CLOSED
-    await peer.echoes(5)
+    peer.send(peer.request(5, b"x", HOLD), raw(DATA, END_STREAM, 5, message(b"x")))
+    assert await peer.reset_of(5) == CLOSED
+    await peer.echoes(7)
+    assert len(served.held) == 3
     assert all(call.over for call in served.held)
     for call in served.held:
         call.answer(b"too late")
     await peer.silence()
-    assert peer.answers[1].fields == peer.answers[3].fields == {}
+    assert peer.answers[1].fields == peer.answers[3].fields == peer.answers[5].fields == {}
     assert served.lane.in_flight == 0
 
 
@@ -201,6 +204,7 @@ MALFORMED = {
     "a keep-alive": [*fields_of(), ("keep-alive", "1")],
     "other things than trailers": [*fields_of(without="te"), ("te", "trailers, deflate")],
     "a length that is none": [*fields_of(), ("content-length", "-1")],
+    "a length in letters": [*fields_of(), ("content-length", "seven")],
     "two lengths": [*fields_of(), ("content-length", "7"), ("content-length", "8")],
     "a length that is too small": [*fields_of(), ("content-length", "6")],
     "a length that is too large": [*fields_of(), ("content-length", "8")],
@@ -218,11 +222,13 @@ async def test_a_malformed_request_costs_its_stream(peer: Peer, case: str) -> No
 
 
 async def test_a_length_that_is_right_is_fine(peer: Peer) -> None:
-    """Over several frames, and without their padding."""
+    """Over several frames, without their padding; and said twice."""
     peer.send(peer.opening(1, [*fields_of(), ("content-length", "7")]), raw(DATA, 0, 1, message(b"ab")[:3]))
     peer.send(raw(DATA, END_STREAM | 0x8, 1, b"\x03" + message(b"ab")[3:] + bytes(3)))
     assert (await peer.answer(1)).message == b"ab"
     peer.send(peer.opening(3, [*fields_of(), ("content-length", "1")], flags=END_HEADERS | END_STREAM))
     assert await peer.reset_of(3) == PROTOCOL
-    peer.send(settings())
-    await peer.echoes(5)
+    twice = [*fields_of(), ("content-length", "7"), ("content-length", "7")]
+    peer.send(peer.opening(5, twice), raw(DATA, END_STREAM, 5, message(b"ab")), settings())
+    assert (await peer.answer(5)).message == b"ab"
+    await peer.echoes(7)
