@@ -472,10 +472,13 @@ class ReserveQuotaResponse(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     RESERVATION_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
     reservation: _builtins.str
     """Names what is held; empty when the claim was denied, or when the feature has nothing to hold."""
     expires_at_ms: _builtins.int
     """When it ends by itself."""
+    ttl_ms: _builtins.int
+    """How long that is."""
     @_builtins.property
     def decision(self) -> Global___CheckEntitlementResponse: ...
     def __init__(
@@ -484,10 +487,11 @@ class ReserveQuotaResponse(_message.Message):
         decision: Global___CheckEntitlementResponse | None = ...,
         reservation: _builtins.str = ...,
         expires_at_ms: _builtins.int = ...,
+        ttl_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "expires_at_ms", b"expires_at_ms", "reservation", b"reservation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "expires_at_ms", b"expires_at_ms", "reservation", b"reservation", "ttl_ms", b"ttl_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,15 +1,14 @@
-"""Ask a gateway from Python: one method per call of the public API, deadlines on by default."""
+"""The whole public API from Python, in its own messages: one method per call, for who manages and for tests."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from google.rpc.error_details_pb2 import ErrorInfo
-from google.rpc.status_pb2 import Status
-from grpc import StatusCode, aio, ssl_channel_credentials
+from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.errors import TollkeeperError
+from gateway.client.calls import shown
+from gateway.client.faults import fault_of
 from gateway.v1 import (
     catalog_pb2,
     catalog_pb2_grpc,
@@ -34,32 +33,6 @@ Answer = TypeVar("Answer")
 
 TIMEOUT_S: Final = 10.0
 
-_MISUSE: Final = frozenset(
-    (
-        StatusCode.INVALID_ARGUMENT,
-        StatusCode.NOT_FOUND,
-        StatusCode.ALREADY_EXISTS,
-        StatusCode.FAILED_PRECONDITION,
-        StatusCode.PERMISSION_DENIED,
-        StatusCode.UNAUTHENTICATED,
-    )
-)
-
-
-class GatewayError(TollkeeperError):
-    """The gateway did not do what it was asked."""
-
-    def __init__(self, code: StatusCode, message: str, cause: str) -> None:
-        Exception.__init__(self, message)
-        self.code = code
-        self.cause = cause
-        """The gateway's own reason, such as IDEMPOTENCY_KEY_REUSED; empty when no gateway answered."""
-
-    @property
-    def misuse(self) -> bool:
-        """Whether asking differently would help; else it is a fault, and asking again may."""
-        return self.code in _MISUSE
-
 
 class Gateway:
     """A connection to a gateway at `unix:/path` or `host:port`, used with `async with`.
@@ -78,8 +51,7 @@ class Gateway:
             self._channel = aio.insecure_channel(target)
         else:
             self._way_out = "is it there, and does each side trust the other's certificate?"
-            shown = ssl_channel_credentials(tls.server_ca, tls.key, tls.certificate)
-            self._channel = aio.secure_channel(target, shown)
+            self._channel = aio.secure_channel(target, shown(tls))
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,18 +123,4 @@ class Gateway:
         try:
             return await method(request, timeout=self._timeout_s, metadata=self._metadata)
         except aio.AioRpcError as error:
-            message, cause = _told(error)
-            if not cause and error.code() is StatusCode.UNAVAILABLE:
-                message = f"no gateway answers at {self._target}; {self._way_out}"
-            raise GatewayError(error.code(), message, cause) from error
-
-
-def _told(error: aio.AioRpcError) -> tuple[str, str]:
-    """Read the message and the reason out of an error's details."""
-    info = ErrorInfo()
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            for detail in Status.FromString(value).details:
-                if detail.Unpack(info):
-                    return error.details() or info.reason, info.reason
-    return error.details() or error.code().name, ""
+            raise fault_of(error, self._target, self._way_out) from error
