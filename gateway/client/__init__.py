@@ -1,7 +1,8 @@
-"""How a caller in Python asks a gateway.
+"""How a caller in Python asks a gateway: typed answers, deadlines on by default.
 
-`AsyncGate` and `Gate` are for API servers: may this customer use this feature now? `Gateway` is for whoever manages
-what customers may do; it speaks the messages of the public API. What is decided is decided by the gateway.
+Owns: the gates that API servers hold (`AsyncGate`, `Gate`), reservations as blocks of code, what a failed call is told
+as; and `Gateway`, for whoever manages what customers may do.
+Does not own: any decision, nor a retry: who asks again gives an idempotency key. Called by cli and by users.
 """
 
 from gateway.client.async_gate import AsyncGate
