@@ -21,6 +21,8 @@ def claim_of(request: entitlement_pb2.CheckEntitlementRequest) -> Claim:
         quantity=request.quantity if request.HasField("quantity") else 1,
         peek=request.peek,
         idempotency_key=request.idempotency_key,
+        dimensions=tuple(sorted(request.dimensions.items())) if request.dimensions else (),
+        subject=request.subject,
     )
 
 

@@ -21,20 +21,51 @@ KEY_LENGTH_MAX: Final = 255
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
 
+DIMENSIONS_MAX: Final = 16
+_DIMENSION_VALUE: Final = re.compile(r"[\x20-\x2b\x2d-\x7e]{1,64}")
+
 
 class Reason(IntEnum):
     """Why a claim is allowed or not; the numbers are those of the public API."""
 
     OK = 1
     CUSTOMER_UNKNOWN = 2
+    CUSTOMER_SUSPENDED = 3
     NO_SUBSCRIPTION = 4
     FEATURE_UNKNOWN = 5
     FEATURE_NOT_IN_PLAN = 6
     FEATURE_OFF = 7
     QUOTA_EXCEEDED = 8
     RATE_EXCEEDED = 9
+    CONCURRENCY_EXCEEDED = 10
+    SEATS_EXCEEDED = 11
     REQUEST_EXCEEDS_LIMIT = 14
+    TRIAL_OVER = 15
     STORE_UNAVAILABLE = 16
+
+
+class LimitKind(IntEnum):
+    """What a limit holds down; the numbers are those of the public API."""
+
+    QUOTA = 1
+    GRANT = 2
+    ROLLOVER = 3
+    RATE = 4
+    CONCURRENCY = 5
+    SEATS = 6
+
+
+class LimitState(msgspec.Struct, frozen=True, gc=False):
+    """Where one limit of a feature stands; None where a number does not apply."""
+
+    name: str
+    kind: LimitKind
+    limit: int | None = None
+    used: int | None = None
+    remaining: int | None = None
+    resets_at_ms: int | None = None
+    retry_after_ms: int | None = None
+    reason: Reason = Reason.OK
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -45,12 +76,19 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     quantity: int = 1
     peek: bool = False
     idempotency_key: str = ""
+    dimensions: tuple[tuple[str, str], ...] = ()
+    """What the use is of, by name."""
+    subject: str = ""
+    """Who of the customer uses a named licence; empty where nobody is named."""
 
     def __post_init__(self) -> None:
         wrong = [
             *identifier_violations("customer", self.customer),
             *identifier_violations("feature", self.feature),
+            *_dimension_violations(self.dimensions),
         ]
+        if self.subject:
+            wrong += identifier_violations("subject", self.subject)
         if not 1 <= self.quantity <= QUANTITY_MAX:
             wrong.append(Violation("quantity", f"{self.quantity} is out of range; expected 1 to 2^53-1"))
         if len(self.idempotency_key) > KEY_LENGTH_MAX or not _PRINTABLE.fullmatch(self.idempotency_key):
@@ -58,6 +96,20 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
             wrong.append(Violation("idempotency_key", f"is too long or has other characters; {expected}"))
         if wrong:
             raise InvalidRequestError(*wrong)
+
+
+def _dimension_violations(dimensions: tuple[tuple[str, str], ...]) -> list[Violation]:
+    """Say what is wrong with a use's dimensions; names are ids, and sorted."""
+    wrong: list[Violation] = []
+    if len(dimensions) > DIMENSIONS_MAX:
+        wrong.append(Violation("dimensions", f"there are {len(dimensions)}; expected up to {DIMENSIONS_MAX}"))
+    for name, value in dimensions[:DIMENSIONS_MAX]:
+        if ill_named := identifier_violations("dimensions", name):
+            wrong += ill_named
+        elif not _DIMENSION_VALUE.fullmatch(value):
+            expected = "expected 1 to 64 printable ASCII characters without a comma"
+            wrong.append(Violation(f"dimensions[{name}]", f"is empty, too long or has other characters; {expected}"))
+    return wrong
 
 
 def identifier_violations(field: str, value: str) -> list[Violation]:
@@ -134,6 +186,11 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     degraded: bool = False
     replayed: bool = False
     upgrade_plans: tuple[str, ...] = ()
+    limits: tuple[LimitState, ...] = ()
+    """Of a feature with several."""
+
+    def __bool__(self) -> bool:
+        return self.allowed
 
 
 def decide(entitlement: Switch | Setting | Absent, plan: str, version: int) -> Decision:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from gateway.cli.show import (
     table,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 DENIED = 3
 INT64_MAX = 2**63 - 1
 
@@ -35,42 +38,83 @@ def whole(text: str) -> int:
     return int(text)
 
 
+Quantity = Annotated[
+    int | None,
+    typer.Option(parser=whole, help="How much, in the meter's unit; 1 when not given.", metavar="N"),
+]
+Dimension = Annotated[
+    list[str] | None,
+    typer.Option(help="What the use is of, such as model=small; may be given more than once.", metavar="NAME=VALUE"),
+]
+Subject = Annotated[str, typer.Option(help="Who of the customer uses a named licence.", metavar="S")]
+
+
+def dimensions_of(stated: Sequence[str] | None) -> dict[str, str]:
+    """Read NAME=VALUE, each name once; which names and values there are is the gateway's to say."""
+    dimensions: dict[str, str] = {}
+    for one in stated or ():
+        name, equals, value = one.partition("=")
+        if not equals or name in dimensions:
+            raise typer.BadParameter(f"{one[:40]!r} is not NAME=VALUE, with each NAME once", param_hint="--dimension")
+        dimensions[name] = value
+    return dimensions
+
+
 def check(
     customer: Customer,
     feature: Annotated[str, typer.Argument(metavar="FEATURE", show_default=False)],
-    quantity: Annotated[
-        int | None, typer.Option(parser=whole, help="How much, in the meter's unit; 1 when not given.", metavar="N")
-    ] = None,
+    quantity: Quantity = None,
     idempotency_key: Annotated[str, typer.Option(help="The same key counts once.", metavar="K")] = "",
     peek: Annotated[bool, typer.Option("--peek", help="Ask and count nothing.")] = False,
+    dimension: Dimension = None,
+    subject: Subject = "",
     target: Target = None,
     state: State = STATE,
     json: Json = False,
 ) -> None:
     """May this customer use this feature now? Exits with 0 when allowed, 3 when denied."""
+    dimensions = dimensions_of(dimension)
     decision = ask(
         target,
         state,
-        lambda gateway: gateway.check(customer, feature, quantity, idempotency_key=idempotency_key, peek=peek),
+        lambda gateway: gateway.check(
+            *(customer, feature, quantity),
+            idempotency_key=idempotency_key,
+            peek=peek,
+            dimensions=dimensions,
+            subject=subject,
+        ),
     )
     document = as_document(decision)
     if json:
         emit(document)
     else:
-        style = "bold green" if decision.allowed else "bold red"
-        out.print(f"[{style}]{'allowed' if decision.allowed else 'denied'}[/] {document['reason']}")
-        out.print(
-            fields_table(
-                (name.removesuffix("_ms").replace("_", " "), _plain(name, value))
-                for name, value in document.items()
-                if name not in {"allowed", "reason"}
-                and value is not None
-                and value is not False
-                and value not in ("", [])
-            )
-        )
+        show_decision(document)
     if not decision.allowed:
         raise typer.Exit(DENIED)
+
+
+def show_decision(document: Mapping[str, Any], *more: tuple[str, Any]) -> None:
+    """Print a decision for people, with what else was answered: what does not apply is left out."""
+    style, word = ("bold green", "allowed") if document["allowed"] else ("bold red", "denied")
+    out.print(f"[{style}]{word}[/] {document['reason']}")
+    fields = [(name, value) for name, value in document.items() if name not in {"allowed", "reason", "limits"}]
+    shown = [(name, value) for name, value in (*fields, *more) if value not in (None, False, "", [])]
+    out.print(fields_table((name.removesuffix("_ms").replace("_", " "), _plain(name, value)) for name, value in shown))
+    if document["limits"]:
+        out.print()
+        columns = [("Limit", "left"), ("Kind", "left"), ("Used", "right"), ("Of", "right"), ("Left", "right")]
+        out.print(table([*columns, ("Begins anew", "left"), ("", "left")], map(_limit_row, document["limits"])))
+
+
+def _limit_row(limit: Mapping[str, Any]) -> tuple[str, ...]:
+    resets_at_ms = limit["resets_at_ms"]
+    return (
+        *(limit["name"], limit["kind"].lower()),
+        *(grouped(limit[name]) for name in ("used", "limit", "remaining")),
+        "" if resets_at_ms is None else _plain("resets_at_ms", resets_at_ms),
+        "" if limit["reason"] == "OK" else limit["reason"],
+    )
 
 
 def usage(customer: Customer, target: Target = None, state: State = STATE, json: Json = False) -> None:

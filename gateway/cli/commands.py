@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from billing_core.errors import BillingError
-from gateway.cli import ask, demo, desk, doctor, journal, keys, plane, stores
+from gateway.cli import ask, demo, desk, doctor, hold, journal, keys, plane, stores
 from gateway.cli.show import complain, out
 from gateway.errors import (
     AlreadyExistsError,
@@ -61,6 +61,10 @@ TRY, SELL, RUN = "Try", "Sell", "Run"
 app.command("demo", rich_help_panel=TRY)(demo.demo)
 app.add_typer(dev, name="dev", rich_help_panel=TRY)
 app.command("check", rich_help_panel=TRY)(ask.check)
+app.command("reserve", rich_help_panel=TRY)(hold.reserve)
+app.command("extend", rich_help_panel=TRY)(hold.extend)
+app.command("commit", rich_help_panel=TRY)(hold.commit)
+app.command("release", rich_help_panel=TRY)(hold.release)
 app.command("usage", rich_help_panel=TRY)(ask.usage)
 app.command("charges", rich_help_panel=TRY)(ask.charges)
 app.command("rate", rich_help_panel=TRY)(desk.rate)

@@ -25,27 +25,59 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cgateway/v1/entitlement.proto\x12\ngateway.v1\x1a\x17google/rpc/status.proto\"\x87\x01\n\x17\x43heckEntitlementRequest\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\x15\n\x08quantity\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04peek\x18\x04 \x01(\x08\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\tB\x0b\n\t_quantity\"\x9a\x03\n\x18\x43heckEntitlementResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\"\n\x06reason\x18\x02 \x01(\x0e\x32\x12.gateway.v1.Reason\x12\x12\n\x05limit\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04used\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tremaining\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x19\n\x0cresets_at_ms\x18\x06 \x01(\x03H\x03\x88\x01\x01\x12\x1b\n\x0eretry_after_ms\x18\x07 \x01(\x03H\x04\x88\x01\x01\x12\r\n\x05value\x18\x08 \x01(\t\x12\x14\n\x07overage\x18\t \x01(\x03H\x05\x88\x01\x01\x12\x10\n\x08\x64\x65graded\x18\n \x01(\x08\x12\x10\n\x08replayed\x18\x0b \x01(\x08\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x0c \x01(\t\x12\x0c\n\x04plan\x18\r \x01(\t\x12\x15\n\rupgrade_plans\x18\x0e \x03(\tB\x08\n\x06_limitB\x07\n\x05_usedB\x0c\n\n_remainingB\x0f\n\r_resets_at_msB\x11\n\x0f_retry_after_msB\n\n\x08_overage\"T\n\x1d\x42\x61tchCheckEntitlementsRequest\x12\x33\n\x06\x63laims\x18\x01 \x03(\x0b\x32#.gateway.v1.CheckEntitlementRequest\"\xfd\x01\n\x1e\x42\x61tchCheckEntitlementsResponse\x12\x37\n\tdecisions\x18\x01 \x03(\x0b\x32$.gateway.v1.CheckEntitlementResponse\x12W\n\x0f\x66\x61iled_requests\x18\x02 \x03(\x0b\x32>.gateway.v1.BatchCheckEntitlementsResponse.FailedRequestsEntry\x1aI\n\x13\x46\x61iledRequestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status:\x02\x38\x01*\xed\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x14\n\x10\x43USTOMER_UNKNOWN\x10\x02\x12\x16\n\x12\x43USTOMER_SUSPENDED\x10\x03\x12\x13\n\x0fNO_SUBSCRIPTION\x10\x04\x12\x13\n\x0f\x46\x45\x41TURE_UNKNOWN\x10\x05\x12\x17\n\x13\x46\x45\x41TURE_NOT_IN_PLAN\x10\x06\x12\x0f\n\x0b\x46\x45\x41TURE_OFF\x10\x07\x12\x12\n\x0eQUOTA_EXCEEDED\x10\x08\x12\x11\n\rRATE_EXCEEDED\x10\t\x12\x18\n\x14\x43ONCURRENCY_EXCEEDED\x10\n\x12\x12\n\x0eSEATS_EXCEEDED\x10\x0b\x12\x10\n\x0cWALLET_EMPTY\x10\x0c\x12\x18\n\x14SPEND_LIMIT_EXCEEDED\x10\r\x12\x19\n\x15REQUEST_EXCEEDS_LIMIT\x10\x0e\x12\x0e\n\nTRIAL_OVER\x10\x0f\x12\x15\n\x11STORE_UNAVAILABLE\x10\x10\x32\xe4\x01\n\x12\x45ntitlementService\x12]\n\x10\x43heckEntitlement\x12#.gateway.v1.CheckEntitlementRequest\x1a$.gateway.v1.CheckEntitlementResponse\x12o\n\x16\x42\x61tchCheckEntitlements\x12).gateway.v1.BatchCheckEntitlementsRequest\x1a*.gateway.v1.BatchCheckEntitlementsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cgateway/v1/entitlement.proto\x12\ngateway.v1\x1a\x17google/rpc/status.proto\"\x94\x02\n\x17\x43heckEntitlementRequest\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\x15\n\x08quantity\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04peek\x18\x04 \x01(\x08\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12G\n\ndimensions\x18\x06 \x03(\x0b\x32\x33.gateway.v1.CheckEntitlementRequest.DimensionsEntry\x12\x0f\n\x07subject\x18\x07 \x01(\t\x1a\x31\n\x0f\x44imensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_quantity\"\xc2\x03\n\x18\x43heckEntitlementResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\"\n\x06reason\x18\x02 \x01(\x0e\x32\x12.gateway.v1.Reason\x12\x12\n\x05limit\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04used\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tremaining\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x19\n\x0cresets_at_ms\x18\x06 \x01(\x03H\x03\x88\x01\x01\x12\x1b\n\x0eretry_after_ms\x18\x07 \x01(\x03H\x04\x88\x01\x01\x12\r\n\x05value\x18\x08 \x01(\t\x12\x14\n\x07overage\x18\t \x01(\x03H\x05\x88\x01\x01\x12\x10\n\x08\x64\x65graded\x18\n \x01(\x08\x12\x10\n\x08replayed\x18\x0b \x01(\x08\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x0c \x01(\t\x12\x0c\n\x04plan\x18\r \x01(\t\x12\x15\n\rupgrade_plans\x18\x0e \x03(\t\x12&\n\x06limits\x18\x0f \x03(\x0b\x32\x16.gateway.v1.LimitStateB\x08\n\x06_limitB\x07\n\x05_usedB\x0c\n\n_remainingB\x0f\n\r_resets_at_msB\x11\n\x0f_retry_after_msB\n\n\x08_overage\"\x9f\x02\n\nLimitState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.gateway.v1.LimitKind\x12\x12\n\x05limit\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04used\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tremaining\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x19\n\x0cresets_at_ms\x18\x06 \x01(\x03H\x03\x88\x01\x01\x12\x1b\n\x0eretry_after_ms\x18\x07 \x01(\x03H\x04\x88\x01\x01\x12\"\n\x06reason\x18\x08 \x01(\x0e\x32\x12.gateway.v1.ReasonB\x08\n\x06_limitB\x07\n\x05_usedB\x0c\n\n_remainingB\x0f\n\r_resets_at_msB\x11\n\x0f_retry_after_ms\"d\n\x1d\x42\x61tchCheckEntitlementsRequest\x12\x33\n\x06\x63laims\x18\x01 \x03(\x0b\x32#.gateway.v1.CheckEntitlementRequest\x12\x0e\n\x06\x61tomic\x18\x02 \x01(\x08\"\xfd\x01\n\x1e\x42\x61tchCheckEntitlementsResponse\x12\x37\n\tdecisions\x18\x01 \x03(\x0b\x32$.gateway.v1.CheckEntitlementResponse\x12W\n\x0f\x66\x61iled_requests\x18\x02 \x03(\x0b\x32>.gateway.v1.BatchCheckEntitlementsResponse.FailedRequestsEntry\x1aI\n\x13\x46\x61iledRequestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status:\x02\x38\x01\"i\n\x13ReserveQuotaRequest\x12\x32\n\x05\x63laim\x18\x01 \x01(\x0b\x32#.gateway.v1.CheckEntitlementRequest\x12\x13\n\x06ttl_ms\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\t\n\x07_ttl_ms\"\x8a\x01\n\x14ReserveQuotaResponse\x12\x36\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32$.gateway.v1.CheckEntitlementResponse\x12\x13\n\x0breservation\x18\x02 \x01(\t\x12\x15\n\rexpires_at_ms\x18\x03 \x01(\x03\x12\x0e\n\x06ttl_ms\x18\x04 \x01(\x03\"Q\n\x18\x45xtendReservationRequest\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x13\n\x0breservation\x18\x02 \x01(\t\x12\x0e\n\x06ttl_ms\x18\x03 \x01(\x03\"e\n\x18\x43ommitReservationRequest\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x13\n\x0breservation\x18\x02 \x01(\t\x12\x15\n\x08quantity\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"B\n\x19ReleaseReservationRequest\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x13\n\x0breservation\x18\x02 \x01(\t\"\x94\x01\n\x13ReservationResponse\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.gateway.v1.ReservationState\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x1a\n\rexpires_at_ms\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x42\x10\n\x0e_expires_at_ms\"+\n\x17ListEntitlementsRequest\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\"^\n\x18ListEntitlementsResponse\x12\x34\n\x0c\x65ntitlements\x18\x01 \x03(\x0b\x32\x1e.gateway.v1.FeatureEntitlement\x12\x0c\n\x04plan\x18\x02 \x01(\t\"]\n\x12\x46\x65\x61tureEntitlement\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x36\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32$.gateway.v1.CheckEntitlementResponse\"\x83\x01\n\x12RefundUsageRequest\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x15\n\x08quantity\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x0b\n\t_quantity\"K\n\x13RefundUsageResponse\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\x10\n\x08refunded\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08*q\n\tLimitKind\x12\x1a\n\x16LIMIT_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05QUOTA\x10\x01\x12\t\n\x05GRANT\x10\x02\x12\x0c\n\x08ROLLOVER\x10\x03\x12\x08\n\x04RATE\x10\x04\x12\x0f\n\x0b\x43ONCURRENCY\x10\x05\x12\t\n\x05SEATS\x10\x06*\xed\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x14\n\x10\x43USTOMER_UNKNOWN\x10\x02\x12\x16\n\x12\x43USTOMER_SUSPENDED\x10\x03\x12\x13\n\x0fNO_SUBSCRIPTION\x10\x04\x12\x13\n\x0f\x46\x45\x41TURE_UNKNOWN\x10\x05\x12\x17\n\x13\x46\x45\x41TURE_NOT_IN_PLAN\x10\x06\x12\x0f\n\x0b\x46\x45\x41TURE_OFF\x10\x07\x12\x12\n\x0eQUOTA_EXCEEDED\x10\x08\x12\x11\n\rRATE_EXCEEDED\x10\t\x12\x18\n\x14\x43ONCURRENCY_EXCEEDED\x10\n\x12\x12\n\x0eSEATS_EXCEEDED\x10\x0b\x12\x10\n\x0cWALLET_EMPTY\x10\x0c\x12\x18\n\x14SPEND_LIMIT_EXCEEDED\x10\r\x12\x19\n\x15REQUEST_EXCEEDS_LIMIT\x10\x0e\x12\x0e\n\nTRIAL_OVER\x10\x0f\x12\x15\n\x11STORE_UNAVAILABLE\x10\x10*p\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04HELD\x10\x01\x12\r\n\tCOMMITTED\x10\x02\x12\x0c\n\x08RELEASED\x10\x03\x12\x12\n\x0e\x43OMMITTED_LATE\x10\x04\x32\xfc\x05\n\x12\x45ntitlementService\x12]\n\x10\x43heckEntitlement\x12#.gateway.v1.CheckEntitlementRequest\x1a$.gateway.v1.CheckEntitlementResponse\x12o\n\x16\x42\x61tchCheckEntitlements\x12).gateway.v1.BatchCheckEntitlementsRequest\x1a*.gateway.v1.BatchCheckEntitlementsResponse\x12Q\n\x0cReserveQuota\x12\x1f.gateway.v1.ReserveQuotaRequest\x1a .gateway.v1.ReserveQuotaResponse\x12Z\n\x11\x45xtendReservation\x12$.gateway.v1.ExtendReservationRequest\x1a\x1f.gateway.v1.ReservationResponse\x12Z\n\x11\x43ommitReservation\x12$.gateway.v1.CommitReservationRequest\x1a\x1f.gateway.v1.ReservationResponse\x12\\\n\x12ReleaseReservation\x12%.gateway.v1.ReleaseReservationRequest\x1a\x1f.gateway.v1.ReservationResponse\x12]\n\x10ListEntitlements\x12#.gateway.v1.ListEntitlementsRequest\x1a$.gateway.v1.ListEntitlementsResponse\x12N\n\x0bRefundUsage\x12\x1e.gateway.v1.RefundUsageRequest\x1a\x1f.gateway.v1.RefundUsageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.entitlement_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CHECKENTITLEMENTREQUEST_DIMENSIONSENTRY']._loaded_options = None
+  _globals['_CHECKENTITLEMENTREQUEST_DIMENSIONSENTRY']._serialized_options = b'8\001'
   _globals['_BATCHCHECKENTITLEMENTSRESPONSE_FAILEDREQUESTSENTRY']._loaded_options = None
   _globals['_BATCHCHECKENTITLEMENTSRESPONSE_FAILEDREQUESTSENTRY']._serialized_options = b'8\001'
-  _globals['_REASON']._serialized_start=963
-  _globals['_REASON']._serialized_end=1328
+  _globals['_LIMITKIND']._serialized_start=2549
+  _globals['_LIMITKIND']._serialized_end=2662
+  _globals['_REASON']._serialized_start=2665
+  _globals['_REASON']._serialized_end=3030
+  _globals['_RESERVATIONSTATE']._serialized_start=3032
+  _globals['_RESERVATIONSTATE']._serialized_end=3144
   _globals['_CHECKENTITLEMENTREQUEST']._serialized_start=70
-  _globals['_CHECKENTITLEMENTREQUEST']._serialized_end=205
-  _globals['_CHECKENTITLEMENTRESPONSE']._serialized_start=208
-  _globals['_CHECKENTITLEMENTRESPONSE']._serialized_end=618
-  _globals['_BATCHCHECKENTITLEMENTSREQUEST']._serialized_start=620
-  _globals['_BATCHCHECKENTITLEMENTSREQUEST']._serialized_end=704
-  _globals['_BATCHCHECKENTITLEMENTSRESPONSE']._serialized_start=707
-  _globals['_BATCHCHECKENTITLEMENTSRESPONSE']._serialized_end=960
-  _globals['_BATCHCHECKENTITLEMENTSRESPONSE_FAILEDREQUESTSENTRY']._serialized_start=887
-  _globals['_BATCHCHECKENTITLEMENTSRESPONSE_FAILEDREQUESTSENTRY']._serialized_end=960
-  _globals['_ENTITLEMENTSERVICE']._serialized_start=1331
-  _globals['_ENTITLEMENTSERVICE']._serialized_end=1559
+  _globals['_CHECKENTITLEMENTREQUEST']._serialized_end=346
+  _globals['_CHECKENTITLEMENTREQUEST_DIMENSIONSENTRY']._serialized_start=284
+  _globals['_CHECKENTITLEMENTREQUEST_DIMENSIONSENTRY']._serialized_end=333
+  _globals['_CHECKENTITLEMENTRESPONSE']._serialized_start=349
+  _globals['_CHECKENTITLEMENTRESPONSE']._serialized_end=799
+  _globals['_LIMITSTATE']._serialized_start=802
+  _globals['_LIMITSTATE']._serialized_end=1089
+  _globals['_BATCHCHECKENTITLEMENTSREQUEST']._serialized_start=1091
+  _globals['_BATCHCHECKENTITLEMENTSREQUEST']._serialized_end=1191
+  _globals['_BATCHCHECKENTITLEMENTSRESPONSE']._serialized_start=1194
+  _globals['_BATCHCHECKENTITLEMENTSRESPONSE']._serialized_end=1447
+  _globals['_BATCHCHECKENTITLEMENTSRESPONSE_FAILEDREQUESTSENTRY']._serialized_start=1374
+  _globals['_BATCHCHECKENTITLEMENTSRESPONSE_FAILEDREQUESTSENTRY']._serialized_end=1447
+  _globals['_RESERVEQUOTAREQUEST']._serialized_start=1449
+  _globals['_RESERVEQUOTAREQUEST']._serialized_end=1554
+  _globals['_RESERVEQUOTARESPONSE']._serialized_start=1557
+  _globals['_RESERVEQUOTARESPONSE']._serialized_end=1695
+  _globals['_EXTENDRESERVATIONREQUEST']._serialized_start=1697
+  _globals['_EXTENDRESERVATIONREQUEST']._serialized_end=1778
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_start=1780
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_end=1881
+  _globals['_RELEASERESERVATIONREQUEST']._serialized_start=1883
+  _globals['_RELEASERESERVATIONREQUEST']._serialized_end=1949
+  _globals['_RESERVATIONRESPONSE']._serialized_start=1952
+  _globals['_RESERVATIONRESPONSE']._serialized_end=2100
+  _globals['_LISTENTITLEMENTSREQUEST']._serialized_start=2102
+  _globals['_LISTENTITLEMENTSREQUEST']._serialized_end=2145
+  _globals['_LISTENTITLEMENTSRESPONSE']._serialized_start=2147
+  _globals['_LISTENTITLEMENTSRESPONSE']._serialized_end=2241
+  _globals['_FEATUREENTITLEMENT']._serialized_start=2243
+  _globals['_FEATUREENTITLEMENT']._serialized_end=2336
+  _globals['_REFUNDUSAGEREQUEST']._serialized_start=2339
+  _globals['_REFUNDUSAGEREQUEST']._serialized_end=2470
+  _globals['_REFUNDUSAGERESPONSE']._serialized_start=2472
+  _globals['_REFUNDUSAGERESPONSE']._serialized_end=2547
+  _globals['_ENTITLEMENTSERVICE']._serialized_start=3147
+  _globals['_ENTITLEMENTSERVICE']._serialized_end=3911
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,37 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _LimitKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LimitKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LimitKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIMIT_KIND_UNSPECIFIED: _LimitKind.ValueType  # 0
+    QUOTA: _LimitKind.ValueType  # 1
+    """What the plan gives in a window."""
+    GRANT: _LimitKind.ValueType  # 2
+    """What was granted besides: an add-on, a top-up, a promotion."""
+    ROLLOVER: _LimitKind.ValueType  # 3
+    """What was left of a window before."""
+    RATE: _LimitKind.ValueType  # 4
+    CONCURRENCY: _LimitKind.ValueType  # 5
+    SEATS: _LimitKind.ValueType  # 6
+
+class LimitKind(_LimitKind, metaclass=_LimitKindEnumTypeWrapper): ...
+
+LIMIT_KIND_UNSPECIFIED: LimitKind.ValueType  # 0
+QUOTA: LimitKind.ValueType  # 1
+"""What the plan gives in a window."""
+GRANT: LimitKind.ValueType  # 2
+"""What was granted besides: an add-on, a top-up, a promotion."""
+ROLLOVER: LimitKind.ValueType  # 3
+"""What was left of a window before."""
+RATE: LimitKind.ValueType  # 4
+CONCURRENCY: LimitKind.ValueType  # 5
+SEATS: LimitKind.ValueType  # 6
+Global___LimitKind: _TypeAlias = LimitKind  # noqa: Y015
+
 class _Reason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -65,15 +96,60 @@ TRIAL_OVER: Reason.ValueType  # 15
 STORE_UNAVAILABLE: Reason.ValueType  # 16
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
+class _ReservationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReservationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESERVATION_STATE_UNSPECIFIED: _ReservationState.ValueType  # 0
+    HELD: _ReservationState.ValueType  # 1
+    COMMITTED: _ReservationState.ValueType  # 2
+    RELEASED: _ReservationState.ValueType  # 3
+    COMMITTED_LATE: _ReservationState.ValueType  # 4
+    """Committed after it had ended by itself."""
+
+class ReservationState(_ReservationState, metaclass=_ReservationStateEnumTypeWrapper): ...
+
+RESERVATION_STATE_UNSPECIFIED: ReservationState.ValueType  # 0
+HELD: ReservationState.ValueType  # 1
+COMMITTED: ReservationState.ValueType  # 2
+RELEASED: ReservationState.ValueType  # 3
+COMMITTED_LATE: ReservationState.ValueType  # 4
+"""Committed after it had ended by itself."""
+Global___ReservationState: _TypeAlias = ReservationState  # noqa: Y015
+
 @_typing.final
 class CheckEntitlementRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DimensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     CUSTOMER_FIELD_NUMBER: _builtins.int
     FEATURE_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     PEEK_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     customer: _builtins.str
     """Whom the claim is for. 1 to 64 characters of [A-Za-z0-9_.@-]."""
     feature: _builtins.str
@@ -86,6 +162,14 @@ class CheckEntitlementRequest(_message.Message):
     """Up to 255 printable ASCII characters. The same key with the same request counts once; with another
     request it is an error. Remembered for ten minutes unless set otherwise. A peek needs none and ignores it.
     """
+    subject: _builtins.str
+    """Who of the customer uses a named licence: 1 to 64 characters of [A-Za-z0-9_.@-]. Empty where there are none."""
+    @_builtins.property
+    def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the use is of, such as its model or region: for prices and for limits that look at it. Up to 16, each name an
+        id, each value 1 to 64 printable ASCII characters without a comma.
+        """
+
     def __init__(
         self,
         *,
@@ -94,10 +178,12 @@ class CheckEntitlementRequest(_message.Message):
         quantity: _builtins.int | None = ...,
         peek: _builtins.bool = ...,
         idempotency_key: _builtins.str = ...,
+        dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "quantity", b"quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "customer", b"customer", "feature", b"feature", "idempotency_key", b"idempotency_key", "peek", b"peek", "quantity", b"quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "customer", b"customer", "dimensions", b"dimensions", "feature", b"feature", "idempotency_key", b"idempotency_key", "peek", b"peek", "quantity", b"quantity", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
     _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
@@ -123,6 +209,7 @@ class CheckEntitlementResponse(_message.Message):
     DECISION_ID_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     UPGRADE_PLANS_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
     reason: Global___Reason.ValueType
     limit: _builtins.int
@@ -154,6 +241,12 @@ class CheckEntitlementResponse(_message.Message):
         plans that have the feature at all, come in the catalog's order.
         """
 
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitState]:
+        """Where every limit of the feature stands, in the order in which they are used up; empty when there is only the one
+        above.
+        """
+
     def __init__(
         self,
         *,
@@ -171,10 +264,11 @@ class CheckEntitlementResponse(_message.Message):
         decision_id: _builtins.str = ...,
         plan: _builtins.str = ...,
         upgrade_plans: _abc.Iterable[_builtins.str] | None = ...,
+        limits: _abc.Iterable[Global___LimitState] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_overage", b"_overage", "_remaining", b"_remaining", "_resets_at_ms", b"_resets_at_ms", "_retry_after_ms", b"_retry_after_ms", "_used", b"_used", "limit", b"limit", "overage", b"overage", "remaining", b"remaining", "resets_at_ms", b"resets_at_ms", "retry_after_ms", b"retry_after_ms", "used", b"used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_overage", b"_overage", "_remaining", b"_remaining", "_resets_at_ms", b"_resets_at_ms", "_retry_after_ms", b"_retry_after_ms", "_used", b"_used", "allowed", b"allowed", "decision_id", b"decision_id", "degraded", b"degraded", "limit", b"limit", "overage", b"overage", "plan", b"plan", "reason", b"reason", "remaining", b"remaining", "replayed", b"replayed", "resets_at_ms", b"resets_at_ms", "retry_after_ms", b"retry_after_ms", "upgrade_plans", b"upgrade_plans", "used", b"used", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_overage", b"_overage", "_remaining", b"_remaining", "_resets_at_ms", b"_resets_at_ms", "_retry_after_ms", b"_retry_after_ms", "_used", b"_used", "allowed", b"allowed", "decision_id", b"decision_id", "degraded", b"degraded", "limit", b"limit", "limits", b"limits", "overage", b"overage", "plan", b"plan", "reason", b"reason", "remaining", b"remaining", "replayed", b"replayed", "resets_at_ms", b"resets_at_ms", "retry_after_ms", b"retry_after_ms", "upgrade_plans", b"upgrade_plans", "used", b"used", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
@@ -204,22 +298,92 @@ class CheckEntitlementResponse(_message.Message):
 Global___CheckEntitlementResponse: _TypeAlias = CheckEntitlementResponse  # noqa: Y015
 
 @_typing.final
+class LimitState(_message.Message):
+    """One limit of a feature, and what is left of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    RESETS_AT_MS_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Of the grant or add-on, or of the window."""
+    kind: Global___LimitKind.ValueType
+    limit: _builtins.int
+    """The ceiling; absent when there is none."""
+    used: _builtins.int
+    remaining: _builtins.int
+    resets_at_ms: _builtins.int
+    retry_after_ms: _builtins.int
+    reason: Global___Reason.ValueType
+    """Why this limit refuses the claim; OK when it has room."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___LimitKind.ValueType = ...,
+        limit: _builtins.int | None = ...,
+        used: _builtins.int | None = ...,
+        remaining: _builtins.int | None = ...,
+        resets_at_ms: _builtins.int | None = ...,
+        retry_after_ms: _builtins.int | None = ...,
+        reason: Global___Reason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_remaining", b"_remaining", "_resets_at_ms", b"_resets_at_ms", "_retry_after_ms", b"_retry_after_ms", "_used", b"_used", "limit", b"limit", "remaining", b"remaining", "resets_at_ms", b"resets_at_ms", "retry_after_ms", b"retry_after_ms", "used", b"used"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_remaining", b"_remaining", "_resets_at_ms", b"_resets_at_ms", "_retry_after_ms", b"_retry_after_ms", "_used", b"_used", "kind", b"kind", "limit", b"limit", "name", b"name", "reason", b"reason", "remaining", b"remaining", "resets_at_ms", b"resets_at_ms", "retry_after_ms", b"retry_after_ms", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__remaining: _TypeAlias = _typing.Literal["remaining"]  # noqa: Y015
+    _WhichOneofArgType__remaining: _TypeAlias = _typing.Literal["_remaining", b"_remaining"]  # noqa: Y015
+    _WhichOneofReturnType__resets_at_ms: _TypeAlias = _typing.Literal["resets_at_ms"]  # noqa: Y015
+    _WhichOneofArgType__resets_at_ms: _TypeAlias = _typing.Literal["_resets_at_ms", b"_resets_at_ms"]  # noqa: Y015
+    _WhichOneofReturnType__retry_after_ms: _TypeAlias = _typing.Literal["retry_after_ms"]  # noqa: Y015
+    _WhichOneofArgType__retry_after_ms: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms"]  # noqa: Y015
+    _WhichOneofReturnType__used: _TypeAlias = _typing.Literal["used"]  # noqa: Y015
+    _WhichOneofArgType__used: _TypeAlias = _typing.Literal["_used", b"_used"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining) -> _WhichOneofReturnType__remaining | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__resets_at_ms) -> _WhichOneofReturnType__resets_at_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retry_after_ms) -> _WhichOneofReturnType__retry_after_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__used) -> _WhichOneofReturnType__used | None: ...
+
+Global___LimitState: _TypeAlias = LimitState  # noqa: Y015
+
+@_typing.final
 class BatchCheckEntitlementsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CLAIMS_FIELD_NUMBER: _builtins.int
+    ATOMIC_FIELD_NUMBER: _builtins.int
+    atomic: _builtins.bool
+    """All or none: when one claim is denied, nothing is counted, and the decisions of the others say what they would have
+    been.
+    """
     @_builtins.property
     def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckEntitlementRequest]:
-        """1 to 1,000 claims."""
+        """1 to 1,000 claims; 1 to 64 when atomic, and then of one customer."""
 
     def __init__(
         self,
         *,
         claims: _abc.Iterable[Global___CheckEntitlementRequest] | None = ...,
+        atomic: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claims", b"claims"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["atomic", b"atomic", "claims", b"claims"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -275,3 +439,312 @@ class BatchCheckEntitlementsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchCheckEntitlementsResponse: _TypeAlias = BatchCheckEntitlementsResponse  # noqa: Y015
+
+@_typing.final
+class ReserveQuotaRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLAIM_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    ttl_ms: _builtins.int
+    """How long it is held at most: 1 second to 24 hours; the feature's own time, or a minute, when unset."""
+    @_builtins.property
+    def claim(self) -> Global___CheckEntitlementRequest:
+        """What is to be held, as it would be claimed. It is no peek."""
+
+    def __init__(
+        self,
+        *,
+        claim: Global___CheckEntitlementRequest | None = ...,
+        ttl_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ttl_ms", b"_ttl_ms", "claim", b"claim", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ttl_ms", b"_ttl_ms", "claim", b"claim", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ttl_ms: _TypeAlias = _typing.Literal["ttl_ms"]  # noqa: Y015
+    _WhichOneofArgType__ttl_ms: _TypeAlias = _typing.Literal["_ttl_ms", b"_ttl_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ttl_ms) -> _WhichOneofReturnType__ttl_ms | None: ...
+
+Global___ReserveQuotaRequest: _TypeAlias = ReserveQuotaRequest  # noqa: Y015
+
+@_typing.final
+class ReserveQuotaResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    reservation: _builtins.str
+    """Names what is held; empty when the claim was denied, or when the feature has nothing to hold."""
+    expires_at_ms: _builtins.int
+    """When it ends by itself."""
+    ttl_ms: _builtins.int
+    """How long that is."""
+    @_builtins.property
+    def decision(self) -> Global___CheckEntitlementResponse: ...
+    def __init__(
+        self,
+        *,
+        decision: Global___CheckEntitlementResponse | None = ...,
+        reservation: _builtins.str = ...,
+        expires_at_ms: _builtins.int = ...,
+        ttl_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "expires_at_ms", b"expires_at_ms", "reservation", b"reservation", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReserveQuotaResponse: _TypeAlias = ReserveQuotaResponse  # noqa: Y015
+
+@_typing.final
+class ExtendReservationRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    customer: _builtins.str
+    """Whom it was reserved for."""
+    reservation: _builtins.str
+    ttl_ms: _builtins.int
+    """How long from now on: 1 second to 24 hours."""
+    def __init__(
+        self,
+        *,
+        customer: _builtins.str = ...,
+        reservation: _builtins.str = ...,
+        ttl_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "reservation", b"reservation", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendReservationRequest: _TypeAlias = ExtendReservationRequest  # noqa: Y015
+
+@_typing.final
+class CommitReservationRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    customer: _builtins.str
+    """Whom it was reserved for."""
+    reservation: _builtins.str
+    quantity: _builtins.int
+    """What was really used: 0 to 2^53-1; all that is held when unset."""
+    def __init__(
+        self,
+        *,
+        customer: _builtins.str = ...,
+        reservation: _builtins.str = ...,
+        quantity: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "quantity", b"quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "customer", b"customer", "quantity", b"quantity", "reservation", b"reservation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+
+Global___CommitReservationRequest: _TypeAlias = CommitReservationRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseReservationRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    customer: _builtins.str
+    """Whom it was reserved for."""
+    reservation: _builtins.str
+    def __init__(
+        self,
+        *,
+        customer: _builtins.str = ...,
+        reservation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "reservation", b"reservation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseReservationRequest: _TypeAlias = ReleaseReservationRequest  # noqa: Y015
+
+@_typing.final
+class ReservationResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    state: Global___ReservationState.ValueType
+    quantity: _builtins.int
+    """What counts as used by it: what is held, or what was committed."""
+    expires_at_ms: _builtins.int
+    """When it ends by itself; absent when it has ended."""
+    replayed: _builtins.bool
+    """The same was asked before; nothing changed now."""
+    def __init__(
+        self,
+        *,
+        state: Global___ReservationState.ValueType = ...,
+        quantity: _builtins.int = ...,
+        expires_at_ms: _builtins.int | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at_ms", b"_expires_at_ms", "expires_at_ms", b"expires_at_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at_ms", b"_expires_at_ms", "expires_at_ms", b"expires_at_ms", "quantity", b"quantity", "replayed", b"replayed", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expires_at_ms: _TypeAlias = _typing.Literal["expires_at_ms"]  # noqa: Y015
+    _WhichOneofArgType__expires_at_ms: _TypeAlias = _typing.Literal["_expires_at_ms", b"_expires_at_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at_ms) -> _WhichOneofReturnType__expires_at_ms | None: ...
+
+Global___ReservationResponse: _TypeAlias = ReservationResponse  # noqa: Y015
+
+@_typing.final
+class ListEntitlementsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    customer: _builtins.str
+    """Whose. 1 to 64 characters of [A-Za-z0-9_.@-]."""
+    def __init__(
+        self,
+        *,
+        customer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEntitlementsRequest: _TypeAlias = ListEntitlementsRequest  # noqa: Y015
+
+@_typing.final
+class ListEntitlementsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITLEMENTS_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    plan: _builtins.str
+    """The customer's plan."""
+    @_builtins.property
+    def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureEntitlement]:
+        """By feature, in the order of their names."""
+
+    def __init__(
+        self,
+        *,
+        entitlements: _abc.Iterable[Global___FeatureEntitlement] | None = ...,
+        plan: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEntitlementsResponse: _TypeAlias = ListEntitlementsResponse  # noqa: Y015
+
+@_typing.final
+class FeatureEntitlement(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURE_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    feature: _builtins.str
+    @_builtins.property
+    def decision(self) -> Global___CheckEntitlementResponse:
+        """What a check of one unit would be answered now."""
+
+    def __init__(
+        self,
+        *,
+        feature: _builtins.str = ...,
+        decision: Global___CheckEntitlementResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "feature", b"feature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureEntitlement: _TypeAlias = FeatureEntitlement  # noqa: Y015
+
+@_typing.final
+class RefundUsageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    customer: _builtins.str
+    """Who used it."""
+    decision_id: _builtins.str
+    """The decision that counted it."""
+    quantity: _builtins.int
+    """How much is given back, up to what is left of what was counted; all of that when unset."""
+    reason: _builtins.str
+    """Why, for people: up to 255 characters."""
+    request_id: _builtins.str
+    """The same id with the same request refunds once. Up to 255 printable ASCII characters."""
+    def __init__(
+        self,
+        *,
+        customer: _builtins.str = ...,
+        decision_id: _builtins.str = ...,
+        quantity: _builtins.int | None = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "quantity", b"quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "customer", b"customer", "decision_id", b"decision_id", "quantity", b"quantity", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+
+Global___RefundUsageRequest: _TypeAlias = RefundUsageRequest  # noqa: Y015
+
+@_typing.final
+class RefundUsageResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    REFUNDED_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    quantity: _builtins.int
+    """How much was given back by this request."""
+    refunded: _builtins.int
+    """How much of what the decision counted is given back by now."""
+    replayed: _builtins.bool
+    """The same request was taken before; nothing changed now."""
+    def __init__(
+        self,
+        *,
+        quantity: _builtins.int = ...,
+        refunded: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "refunded", b"refunded", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundUsageResponse: _TypeAlias = RefundUsageResponse  # noqa: Y015

@@ -45,6 +45,36 @@ class EntitlementServiceStub:
                 request_serializer=gateway_dot_v1_dot_entitlement__pb2.BatchCheckEntitlementsRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_entitlement__pb2.BatchCheckEntitlementsResponse.FromString,
                 _registered_method=True)
+        self.ReserveQuota = channel.unary_unary(
+                '/gateway.v1.EntitlementService/ReserveQuota',
+                request_serializer=gateway_dot_v1_dot_entitlement__pb2.ReserveQuotaRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_entitlement__pb2.ReserveQuotaResponse.FromString,
+                _registered_method=True)
+        self.ExtendReservation = channel.unary_unary(
+                '/gateway.v1.EntitlementService/ExtendReservation',
+                request_serializer=gateway_dot_v1_dot_entitlement__pb2.ExtendReservationRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_entitlement__pb2.ReservationResponse.FromString,
+                _registered_method=True)
+        self.CommitReservation = channel.unary_unary(
+                '/gateway.v1.EntitlementService/CommitReservation',
+                request_serializer=gateway_dot_v1_dot_entitlement__pb2.CommitReservationRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_entitlement__pb2.ReservationResponse.FromString,
+                _registered_method=True)
+        self.ReleaseReservation = channel.unary_unary(
+                '/gateway.v1.EntitlementService/ReleaseReservation',
+                request_serializer=gateway_dot_v1_dot_entitlement__pb2.ReleaseReservationRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_entitlement__pb2.ReservationResponse.FromString,
+                _registered_method=True)
+        self.ListEntitlements = channel.unary_unary(
+                '/gateway.v1.EntitlementService/ListEntitlements',
+                request_serializer=gateway_dot_v1_dot_entitlement__pb2.ListEntitlementsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_entitlement__pb2.ListEntitlementsResponse.FromString,
+                _registered_method=True)
+        self.RefundUsage = channel.unary_unary(
+                '/gateway.v1.EntitlementService/RefundUsage',
+                request_serializer=gateway_dot_v1_dot_entitlement__pb2.RefundUsageRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_entitlement__pb2.RefundUsageResponse.FromString,
+                _registered_method=True)
 
 
 class EntitlementServiceServicer:
@@ -60,8 +90,52 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchCheckEntitlements(self, request, context):
-        """Decides several claims, each for itself, as if each had been asked alone. A claim that is not valid fails the whole
-        batch before any of it is decided.
+        """Decides several claims, each for itself, as if each had been asked alone; or, when `atomic`, all of them or none. A
+        claim that is not valid fails the whole batch before any of it is decided.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReserveQuota(self, request, context):
+        """Holds a quantity, or a slot of a concurrency limit, until it is committed, released, or its time is over. What is
+        held counts as used for everybody else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendReservation(self, request, context):
+        """Keeps a reservation for longer: the heartbeat of a slot.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommitReservation(self, request, context):
+        """Says what was really used, and gives the rest back. More than was held is counted too, over the limit if need be;
+        so is what is committed after the reservation's end, once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseReservation(self, request, context):
+        """Gives back all that is held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEntitlements(self, request, context):
+        """Tells what a customer may do with every feature of the product, and where its limits stand. Counts nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefundUsage(self, request, context):
+        """Gives back what a decision has counted, or a part of it, once. Served by the office.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,6 +153,36 @@ def add_EntitlementServiceServicer_to_server(servicer, server):
                     servicer.BatchCheckEntitlements,
                     request_deserializer=gateway_dot_v1_dot_entitlement__pb2.BatchCheckEntitlementsRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_entitlement__pb2.BatchCheckEntitlementsResponse.SerializeToString,
+            ),
+            'ReserveQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReserveQuota,
+                    request_deserializer=gateway_dot_v1_dot_entitlement__pb2.ReserveQuotaRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_entitlement__pb2.ReserveQuotaResponse.SerializeToString,
+            ),
+            'ExtendReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendReservation,
+                    request_deserializer=gateway_dot_v1_dot_entitlement__pb2.ExtendReservationRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_entitlement__pb2.ReservationResponse.SerializeToString,
+            ),
+            'CommitReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommitReservation,
+                    request_deserializer=gateway_dot_v1_dot_entitlement__pb2.CommitReservationRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_entitlement__pb2.ReservationResponse.SerializeToString,
+            ),
+            'ReleaseReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseReservation,
+                    request_deserializer=gateway_dot_v1_dot_entitlement__pb2.ReleaseReservationRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_entitlement__pb2.ReservationResponse.SerializeToString,
+            ),
+            'ListEntitlements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEntitlements,
+                    request_deserializer=gateway_dot_v1_dot_entitlement__pb2.ListEntitlementsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_entitlement__pb2.ListEntitlementsResponse.SerializeToString,
+            ),
+            'RefundUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundUsage,
+                    request_deserializer=gateway_dot_v1_dot_entitlement__pb2.RefundUsageRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_entitlement__pb2.RefundUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +240,168 @@ class EntitlementService:
             '/gateway.v1.EntitlementService/BatchCheckEntitlements',
             gateway_dot_v1_dot_entitlement__pb2.BatchCheckEntitlementsRequest.SerializeToString,
             gateway_dot_v1_dot_entitlement__pb2.BatchCheckEntitlementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReserveQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.EntitlementService/ReserveQuota',
+            gateway_dot_v1_dot_entitlement__pb2.ReserveQuotaRequest.SerializeToString,
+            gateway_dot_v1_dot_entitlement__pb2.ReserveQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.EntitlementService/ExtendReservation',
+            gateway_dot_v1_dot_entitlement__pb2.ExtendReservationRequest.SerializeToString,
+            gateway_dot_v1_dot_entitlement__pb2.ReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommitReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.EntitlementService/CommitReservation',
+            gateway_dot_v1_dot_entitlement__pb2.CommitReservationRequest.SerializeToString,
+            gateway_dot_v1_dot_entitlement__pb2.ReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.EntitlementService/ReleaseReservation',
+            gateway_dot_v1_dot_entitlement__pb2.ReleaseReservationRequest.SerializeToString,
+            gateway_dot_v1_dot_entitlement__pb2.ReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEntitlements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.EntitlementService/ListEntitlements',
+            gateway_dot_v1_dot_entitlement__pb2.ListEntitlementsRequest.SerializeToString,
+            gateway_dot_v1_dot_entitlement__pb2.ListEntitlementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.EntitlementService/RefundUsage',
+            gateway_dot_v1_dot_entitlement__pb2.RefundUsageRequest.SerializeToString,
+            gateway_dot_v1_dot_entitlement__pb2.RefundUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

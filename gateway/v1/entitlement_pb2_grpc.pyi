@@ -38,9 +38,25 @@ class EntitlementServiceStub:
     A denial is an OK response with a reason; errors are for misuse and faults.
     """
     BatchCheckEntitlements: _grpc.UnaryUnaryMultiCallable[_entitlement_pb2.BatchCheckEntitlementsRequest, _entitlement_pb2.BatchCheckEntitlementsResponse]
-    """Decides several claims, each for itself, as if each had been asked alone. A claim that is not valid fails the whole
-    batch before any of it is decided.
+    """Decides several claims, each for itself, as if each had been asked alone; or, when `atomic`, all of them or none. A
+    claim that is not valid fails the whole batch before any of it is decided.
     """
+    ReserveQuota: _grpc.UnaryUnaryMultiCallable[_entitlement_pb2.ReserveQuotaRequest, _entitlement_pb2.ReserveQuotaResponse]
+    """Holds a quantity, or a slot of a concurrency limit, until it is committed, released, or its time is over. What is
+    held counts as used for everybody else.
+    """
+    ExtendReservation: _grpc.UnaryUnaryMultiCallable[_entitlement_pb2.ExtendReservationRequest, _entitlement_pb2.ReservationResponse]
+    """Keeps a reservation for longer: the heartbeat of a slot."""
+    CommitReservation: _grpc.UnaryUnaryMultiCallable[_entitlement_pb2.CommitReservationRequest, _entitlement_pb2.ReservationResponse]
+    """Says what was really used, and gives the rest back. More than was held is counted too, over the limit if need be;
+    so is what is committed after the reservation's end, once.
+    """
+    ReleaseReservation: _grpc.UnaryUnaryMultiCallable[_entitlement_pb2.ReleaseReservationRequest, _entitlement_pb2.ReservationResponse]
+    """Gives back all that is held."""
+    ListEntitlements: _grpc.UnaryUnaryMultiCallable[_entitlement_pb2.ListEntitlementsRequest, _entitlement_pb2.ListEntitlementsResponse]
+    """Tells what a customer may do with every feature of the product, and where its limits stand. Counts nothing."""
+    RefundUsage: _grpc.UnaryUnaryMultiCallable[_entitlement_pb2.RefundUsageRequest, _entitlement_pb2.RefundUsageResponse]
+    """Gives back what a decision has counted, or a part of it, once. Served by the office."""
 
 @_typing.type_check_only
 class EntitlementServiceAsyncStub(EntitlementServiceStub):
@@ -52,9 +68,25 @@ class EntitlementServiceAsyncStub(EntitlementServiceStub):
     A denial is an OK response with a reason; errors are for misuse and faults.
     """
     BatchCheckEntitlements: _aio.UnaryUnaryMultiCallable[_entitlement_pb2.BatchCheckEntitlementsRequest, _entitlement_pb2.BatchCheckEntitlementsResponse]  # type: ignore[assignment]
-    """Decides several claims, each for itself, as if each had been asked alone. A claim that is not valid fails the whole
-    batch before any of it is decided.
+    """Decides several claims, each for itself, as if each had been asked alone; or, when `atomic`, all of them or none. A
+    claim that is not valid fails the whole batch before any of it is decided.
     """
+    ReserveQuota: _aio.UnaryUnaryMultiCallable[_entitlement_pb2.ReserveQuotaRequest, _entitlement_pb2.ReserveQuotaResponse]  # type: ignore[assignment]
+    """Holds a quantity, or a slot of a concurrency limit, until it is committed, released, or its time is over. What is
+    held counts as used for everybody else.
+    """
+    ExtendReservation: _aio.UnaryUnaryMultiCallable[_entitlement_pb2.ExtendReservationRequest, _entitlement_pb2.ReservationResponse]  # type: ignore[assignment]
+    """Keeps a reservation for longer: the heartbeat of a slot."""
+    CommitReservation: _aio.UnaryUnaryMultiCallable[_entitlement_pb2.CommitReservationRequest, _entitlement_pb2.ReservationResponse]  # type: ignore[assignment]
+    """Says what was really used, and gives the rest back. More than was held is counted too, over the limit if need be;
+    so is what is committed after the reservation's end, once.
+    """
+    ReleaseReservation: _aio.UnaryUnaryMultiCallable[_entitlement_pb2.ReleaseReservationRequest, _entitlement_pb2.ReservationResponse]  # type: ignore[assignment]
+    """Gives back all that is held."""
+    ListEntitlements: _aio.UnaryUnaryMultiCallable[_entitlement_pb2.ListEntitlementsRequest, _entitlement_pb2.ListEntitlementsResponse]  # type: ignore[assignment]
+    """Tells what a customer may do with every feature of the product, and where its limits stand. Counts nothing."""
+    RefundUsage: _aio.UnaryUnaryMultiCallable[_entitlement_pb2.RefundUsageRequest, _entitlement_pb2.RefundUsageResponse]  # type: ignore[assignment]
+    """Gives back what a decision has counted, or a part of it, once. Served by the office."""
 
 class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """May this customer use this feature now? Asked by API servers, on every door."""
@@ -75,8 +107,60 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _entitlement_pb2.BatchCheckEntitlementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_pb2.BatchCheckEntitlementsResponse, _abc.Awaitable[_entitlement_pb2.BatchCheckEntitlementsResponse]]:
-        """Decides several claims, each for itself, as if each had been asked alone. A claim that is not valid fails the whole
-        batch before any of it is decided.
+        """Decides several claims, each for itself, as if each had been asked alone; or, when `atomic`, all of them or none. A
+        claim that is not valid fails the whole batch before any of it is decided.
         """
+
+    @_abc_1.abstractmethod
+    def ReserveQuota(
+        self,
+        request: _entitlement_pb2.ReserveQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_entitlement_pb2.ReserveQuotaResponse, _abc.Awaitable[_entitlement_pb2.ReserveQuotaResponse]]:
+        """Holds a quantity, or a slot of a concurrency limit, until it is committed, released, or its time is over. What is
+        held counts as used for everybody else.
+        """
+
+    @_abc_1.abstractmethod
+    def ExtendReservation(
+        self,
+        request: _entitlement_pb2.ExtendReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_entitlement_pb2.ReservationResponse, _abc.Awaitable[_entitlement_pb2.ReservationResponse]]:
+        """Keeps a reservation for longer: the heartbeat of a slot."""
+
+    @_abc_1.abstractmethod
+    def CommitReservation(
+        self,
+        request: _entitlement_pb2.CommitReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_entitlement_pb2.ReservationResponse, _abc.Awaitable[_entitlement_pb2.ReservationResponse]]:
+        """Says what was really used, and gives the rest back. More than was held is counted too, over the limit if need be;
+        so is what is committed after the reservation's end, once.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseReservation(
+        self,
+        request: _entitlement_pb2.ReleaseReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_entitlement_pb2.ReservationResponse, _abc.Awaitable[_entitlement_pb2.ReservationResponse]]:
+        """Gives back all that is held."""
+
+    @_abc_1.abstractmethod
+    def ListEntitlements(
+        self,
+        request: _entitlement_pb2.ListEntitlementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_entitlement_pb2.ListEntitlementsResponse, _abc.Awaitable[_entitlement_pb2.ListEntitlementsResponse]]:
+        """Tells what a customer may do with every feature of the product, and where its limits stand. Counts nothing."""
+
+    @_abc_1.abstractmethod
+    def RefundUsage(
+        self,
+        request: _entitlement_pb2.RefundUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_entitlement_pb2.RefundUsageResponse, _abc.Awaitable[_entitlement_pb2.RefundUsageResponse]]:
+        """Gives back what a decision has counted, or a part of it, once. Served by the office."""
 
 def add_EntitlementServiceServicer_to_server(servicer: EntitlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

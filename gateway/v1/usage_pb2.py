@@ -22,21 +22,36 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gateway/v1/usage.proto\x12\ngateway.v1\"#\n\x11QueryUsageRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"k\n\x12QueryUsageResponse\x12\x17\n\x0fperiod_start_ms\x18\x01 \x01(\x03\x12\x15\n\rperiod_end_ms\x18\x02 \x01(\x03\x12%\n\x05usage\x18\x03 \x03(\x0b\x32\x16.gateway.v1.MeterUsage\"-\n\nMeterUsage\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x32[\n\x0cUsageService\x12K\n\nQueryUsage\x12\x1d.gateway.v1.QueryUsageRequest\x1a\x1e.gateway.v1.QueryUsageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gateway/v1/usage.proto\x12\ngateway.v1\x1a\x17google/rpc/status.proto\"#\n\x11QueryUsageRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"k\n\x12QueryUsageResponse\x12\x17\n\x0fperiod_start_ms\x18\x01 \x01(\x03\x12\x15\n\rperiod_end_ms\x18\x02 \x01(\x03\x12%\n\x05usage\x18\x03 \x03(\x0b\x32\x16.gateway.v1.MeterUsage\"-\n\nMeterUsage\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\">\n\x12IngestUsageRequest\x12(\n\x07records\x18\x01 \x03(\x0b\x32\x17.gateway.v1.UsageRecord\"\x8c\x02\n\x0bUsageRecord\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\x15\n\x08quantity\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\x05\x61t_ms\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12;\n\ndimensions\x18\x06 \x03(\x0b\x32\'.gateway.v1.UsageRecord.DimensionsEntry\x12\x0f\n\x07subject\x18\x07 \x01(\t\x1a\x31\n\x0f\x44imensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_quantityB\x08\n\x06_at_ms\"\xd2\x01\n\x13IngestUsageResponse\x12\x10\n\x08recorded\x18\x01 \x01(\x03\x12\x10\n\x08replayed\x18\x02 \x01(\x03\x12L\n\x0f\x66\x61iled_requests\x18\x03 \x03(\x0b\x32\x33.gateway.v1.IngestUsageResponse.FailedRequestsEntry\x1aI\n\x13\x46\x61iledRequestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status:\x02\x38\x01\x32\xab\x01\n\x0cUsageService\x12K\n\nQueryUsage\x12\x1d.gateway.v1.QueryUsageRequest\x1a\x1e.gateway.v1.QueryUsageResponse\x12N\n\x0bIngestUsage\x12\x1e.gateway.v1.IngestUsageRequest\x1a\x1f.gateway.v1.IngestUsageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.usage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUERYUSAGEREQUEST']._serialized_start=38
-  _globals['_QUERYUSAGEREQUEST']._serialized_end=73
-  _globals['_QUERYUSAGERESPONSE']._serialized_start=75
-  _globals['_QUERYUSAGERESPONSE']._serialized_end=182
-  _globals['_METERUSAGE']._serialized_start=184
-  _globals['_METERUSAGE']._serialized_end=229
-  _globals['_USAGESERVICE']._serialized_start=231
-  _globals['_USAGESERVICE']._serialized_end=322
+  _globals['_USAGERECORD_DIMENSIONSENTRY']._loaded_options = None
+  _globals['_USAGERECORD_DIMENSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_INGESTUSAGERESPONSE_FAILEDREQUESTSENTRY']._loaded_options = None
+  _globals['_INGESTUSAGERESPONSE_FAILEDREQUESTSENTRY']._serialized_options = b'8\001'
+  _globals['_QUERYUSAGEREQUEST']._serialized_start=63
+  _globals['_QUERYUSAGEREQUEST']._serialized_end=98
+  _globals['_QUERYUSAGERESPONSE']._serialized_start=100
+  _globals['_QUERYUSAGERESPONSE']._serialized_end=207
+  _globals['_METERUSAGE']._serialized_start=209
+  _globals['_METERUSAGE']._serialized_end=254
+  _globals['_INGESTUSAGEREQUEST']._serialized_start=256
+  _globals['_INGESTUSAGEREQUEST']._serialized_end=318
+  _globals['_USAGERECORD']._serialized_start=321
+  _globals['_USAGERECORD']._serialized_end=589
+  _globals['_USAGERECORD_DIMENSIONSENTRY']._serialized_start=517
+  _globals['_USAGERECORD_DIMENSIONSENTRY']._serialized_end=566
+  _globals['_INGESTUSAGERESPONSE']._serialized_start=592
+  _globals['_INGESTUSAGERESPONSE']._serialized_end=802
+  _globals['_INGESTUSAGERESPONSE_FAILEDREQUESTSENTRY']._serialized_start=729
+  _globals['_INGESTUSAGERESPONSE_FAILEDREQUESTSENTRY']._serialized_end=802
+  _globals['_USAGESERVICE']._serialized_start=805
+  _globals['_USAGESERVICE']._serialized_end=976
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,11 @@ class UsageServiceStub:
                 request_serializer=gateway_dot_v1_dot_usage__pb2.QueryUsageRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_usage__pb2.QueryUsageResponse.FromString,
                 _registered_method=True)
+        self.IngestUsage = channel.unary_unary(
+                '/gateway.v1.UsageService/IngestUsage',
+                request_serializer=gateway_dot_v1_dot_usage__pb2.IngestUsageRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_usage__pb2.IngestUsageResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer:
@@ -53,6 +58,14 @@ class UsageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IngestUsage(self, request, context):
+        """Takes in what was used without having been asked for: late, or in bulk. It is never denied; where its window still
+        runs, it counts against the limits of whoever asks next.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.QueryUsage,
                     request_deserializer=gateway_dot_v1_dot_usage__pb2.QueryUsageRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_usage__pb2.QueryUsageResponse.SerializeToString,
+            ),
+            'IngestUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.IngestUsage,
+                    request_deserializer=gateway_dot_v1_dot_usage__pb2.IngestUsageRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_usage__pb2.IngestUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +108,33 @@ class UsageService:
             '/gateway.v1.UsageService/QueryUsage',
             gateway_dot_v1_dot_usage__pb2.QueryUsageRequest.SerializeToString,
             gateway_dot_v1_dot_usage__pb2.QueryUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IngestUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.UsageService/IngestUsage',
+            gateway_dot_v1_dot_usage__pb2.IngestUsageRequest.SerializeToString,
+            gateway_dot_v1_dot_usage__pb2.IngestUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,10 @@ class UsageServiceStub:
     def __new__(cls, channel: _aio.Channel) -> UsageServiceAsyncStub: ...
     QueryUsage: _grpc.UnaryUnaryMultiCallable[_usage_pb2.QueryUsageRequest, _usage_pb2.QueryUsageResponse]
     """Sums what a customer used of each meter of its plan in the running billing period."""
+    IngestUsage: _grpc.UnaryUnaryMultiCallable[_usage_pb2.IngestUsageRequest, _usage_pb2.IngestUsageResponse]
+    """Takes in what was used without having been asked for: late, or in bulk. It is never denied; where its window still
+    runs, it counts against the limits of whoever asks next.
+    """
 
 @_typing.type_check_only
 class UsageServiceAsyncStub(UsageServiceStub):
@@ -43,6 +47,10 @@ class UsageServiceAsyncStub(UsageServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     QueryUsage: _aio.UnaryUnaryMultiCallable[_usage_pb2.QueryUsageRequest, _usage_pb2.QueryUsageResponse]  # type: ignore[assignment]
     """Sums what a customer used of each meter of its plan in the running billing period."""
+    IngestUsage: _aio.UnaryUnaryMultiCallable[_usage_pb2.IngestUsageRequest, _usage_pb2.IngestUsageResponse]  # type: ignore[assignment]
+    """Takes in what was used without having been asked for: late, or in bulk. It is never denied; where its window still
+    runs, it counts against the limits of whoever asks next.
+    """
 
 class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
     """What was used, as written down."""
@@ -54,5 +62,15 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_usage_pb2.QueryUsageResponse, _abc.Awaitable[_usage_pb2.QueryUsageResponse]]:
         """Sums what a customer used of each meter of its plan in the running billing period."""
+
+    @_abc_1.abstractmethod
+    def IngestUsage(
+        self,
+        request: _usage_pb2.IngestUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_usage_pb2.IngestUsageResponse, _abc.Awaitable[_usage_pb2.IngestUsageResponse]]:
+        """Takes in what was used without having been asked for: late, or in bulk. It is never denied; where its window still
+        runs, it counts against the limits of whoever asks next.
+        """
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,15 +1,15 @@
-"""Ask a gateway from Python: one method per call of the public API, deadlines on by default."""
+"""The whole public API from Python, in its own messages: one method per call, for who manages and for tests."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from google.rpc.error_details_pb2 import ErrorInfo
-from google.rpc.status_pb2 import Status
-from grpc import StatusCode, aio, ssl_channel_credentials
+from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.errors import TollkeeperError
+from gateway.client.calls import shown
+from gateway.client.faults import fault_of
+from gateway.client.messages import Asked
 from gateway.v1 import (
     catalog_pb2,
     catalog_pb2_grpc,
@@ -26,39 +26,13 @@ from gateway.v1 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from gateway.tls import ClientTls
 
 Answer = TypeVar("Answer")
 
 TIMEOUT_S: Final = 10.0
-
-_MISUSE: Final = frozenset(
-    (
-        StatusCode.INVALID_ARGUMENT,
-        StatusCode.NOT_FOUND,
-        StatusCode.ALREADY_EXISTS,
-        StatusCode.FAILED_PRECONDITION,
-        StatusCode.PERMISSION_DENIED,
-        StatusCode.UNAUTHENTICATED,
-    )
-)
-
-
-class GatewayError(TollkeeperError):
-    """The gateway did not do what it was asked."""
-
-    def __init__(self, code: StatusCode, message: str, cause: str) -> None:
-        Exception.__init__(self, message)
-        self.code = code
-        self.cause = cause
-        """The gateway's own reason, such as IDEMPOTENCY_KEY_REUSED; empty when no gateway answered."""
-
-    @property
-    def misuse(self) -> bool:
-        """Whether asking differently would help; else it is a fault, and asking again may."""
-        return self.code in _MISUSE
 
 
 class Gateway:
@@ -78,8 +52,7 @@ class Gateway:
             self._channel = aio.insecure_channel(target)
         else:
             self._way_out = "is it there, and does each side trust the other's certificate?"
-            shown = ssl_channel_credentials(tls.server_ca, tls.key, tls.certificate)
-            self._channel = aio.secure_channel(target, shown)
+            self._channel = aio.secure_channel(target, shown(tls))
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,21 +68,59 @@ class Gateway:
         *,
         idempotency_key: str = "",
         peek: bool = False,
+        dimensions: Mapping[str, str] | None = None,
+        subject: str = "",
     ) -> entitlement_pb2.CheckEntitlementResponse:
         """Ask whether a customer may use a quantity of a feature now; when it may, it is counted."""
-        request = entitlement_pb2.CheckEntitlementRequest(
-            customer=customer, feature=feature, quantity=quantity, idempotency_key=idempotency_key, peek=peek
-        )
-        stub: Any = entitlement_pb2_grpc.EntitlementServiceStub(self._channel)
-        return await self._answer(stub.CheckEntitlement, request)
+        asked = Asked(customer, feature, quantity, idempotency_key, dimensions, subject, peek)
+        return await self._answer(self._entitlements().CheckEntitlement, asked.message())
 
     async def batch_check(
-        self, claims: list[entitlement_pb2.CheckEntitlementRequest]
+        self, claims: list[entitlement_pb2.CheckEntitlementRequest], *, atomic: bool = False
     ) -> entitlement_pb2.BatchCheckEntitlementsResponse:
-        """Ask several claims at once, each for itself; decisions in the order of the claims, failures by place."""
-        request = entitlement_pb2.BatchCheckEntitlementsRequest(claims=claims)
-        stub: Any = entitlement_pb2_grpc.EntitlementServiceStub(self._channel)
-        return await self._answer(stub.BatchCheckEntitlements, request)
+        """Ask several claims at once, each for itself or all or none; decisions in their order, failures by place."""
+        request = entitlement_pb2.BatchCheckEntitlementsRequest(claims=claims, atomic=atomic)
+        return await self._answer(self._entitlements().BatchCheckEntitlements, request)
+
+    async def reserve(
+        self, claim: entitlement_pb2.CheckEntitlementRequest, ttl_ms: int | None = None
+    ) -> entitlement_pb2.ReserveQuotaResponse:
+        """Hold what is claimed until it is committed or released, or its time is over."""
+        request = entitlement_pb2.ReserveQuotaRequest(claim=claim, ttl_ms=ttl_ms)
+        return await self._answer(self._entitlements().ReserveQuota, request)
+
+    async def extend(self, customer: str, reservation: str, ttl_ms: int) -> entitlement_pb2.ReservationResponse:
+        """Keep a reservation for so long from now on."""
+        request = entitlement_pb2.ExtendReservationRequest(customer=customer, reservation=reservation, ttl_ms=ttl_ms)
+        return await self._answer(self._entitlements().ExtendReservation, request)
+
+    async def commit(
+        self, customer: str, reservation: str, quantity: int | None = None
+    ) -> entitlement_pb2.ReservationResponse:
+        """Say what was really used of a reservation; all that is held when None."""
+        request = entitlement_pb2.CommitReservationRequest(
+            customer=customer, reservation=reservation, quantity=quantity
+        )
+        return await self._answer(self._entitlements().CommitReservation, request)
+
+    async def release(self, customer: str, reservation: str) -> entitlement_pb2.ReservationResponse:
+        """Give back what a reservation holds."""
+        request = entitlement_pb2.ReleaseReservationRequest(customer=customer, reservation=reservation)
+        return await self._answer(self._entitlements().ReleaseReservation, request)
+
+    async def entitlements(self, customer: str) -> entitlement_pb2.ListEntitlementsResponse:
+        """Tell what a customer may do with every feature, and where its limits stand."""
+        request = entitlement_pb2.ListEntitlementsRequest(customer=customer)
+        return await self._answer(self._entitlements().ListEntitlements, request)
+
+    async def refund(self, request: entitlement_pb2.RefundUsageRequest) -> entitlement_pb2.RefundUsageResponse:
+        """Give back what a decision counted."""
+        return await self._answer(self._entitlements().RefundUsage, request)
+
+    async def ingest(self, records: Sequence[usage_pb2.UsageRecord]) -> usage_pb2.IngestUsageResponse:
+        """Take in what was used without having been asked for."""
+        stub: Any = usage_pb2_grpc.UsageServiceStub(self._channel)
+        return await self._answer(stub.IngestUsage, usage_pb2.IngestUsageRequest(records=records))
 
     async def apply_catalog(self, source: str, *, validate_only: bool = False) -> catalog_pb2.ApplyCatalogResponse:
         """Take the text of a catalog file, whole or not at all."""
@@ -147,22 +158,11 @@ class Gateway:
         answered = await self._answer(stub.Check, health_pb2.HealthCheckRequest())
         return bool(answered.status == health_pb2.HealthCheckResponse.SERVING)
 
+    def _entitlements(self) -> Any:
+        return entitlement_pb2_grpc.EntitlementServiceStub(self._channel)
+
     async def _answer(self, method: Callable[..., Awaitable[Answer]], request: object) -> Answer:
         try:
             return await method(request, timeout=self._timeout_s, metadata=self._metadata)
         except aio.AioRpcError as error:
-            message, cause = _told(error)
-            if not cause and error.code() is StatusCode.UNAVAILABLE:
-                message = f"no gateway answers at {self._target}; {self._way_out}"
-            raise GatewayError(error.code(), message, cause) from error
-
-
-def _told(error: aio.AioRpcError) -> tuple[str, str]:
-    """Read the message and the reason out of an error's details."""
-    info = ErrorInfo()
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            for detail in Status.FromString(value).details:
-                if detail.Unpack(info):
-                    return error.details() or info.reason, info.reason
-    return error.details() or error.code().name, ""
+            raise fault_of(error, self._target, self._way_out) from error
