@@ -29,7 +29,7 @@ _PLAN_KEYS = (
 def parse_catalog(text: str) -> Catalog:
     """Read a catalog from YAML or JSON, whole or not at all; CatalogError has every problem of it."""
     findings = Findings()
-    root = Place("", 1, read_document(text, findings), findings)
+    root = Place(None, 1, read_document(text, findings), findings)
     catalog = root.build(lambda: _catalog(root), "product", "currency", "meters", "features", "plans", "add_ons")
     if catalog is None or findings.problems:
         raise CatalogError(findings.problems)
@@ -39,7 +39,7 @@ def parse_catalog(text: str) -> Catalog:
 def parse_entitlement(text: str, feature: Feature) -> Entitlement:
     """Read what is given of one feature, in the catalog's notation; CatalogError has every problem of it."""
     findings = Findings()
-    root = Place("", 1, read_document(text, findings), findings)
+    root = Place(None, 1, read_document(text, findings), findings)
     entitlement = read_entitlement(root, feature)
     if entitlement is None or findings.problems:
         raise CatalogError(findings.problems)

@@ -46,7 +46,7 @@ _KEYS = (
 def parse_rating(text: str) -> StatementRequest:
     """Read a rating document from YAML or JSON; CatalogError has every problem of it."""
     findings = Findings()
-    root = Place("", 1, read_document(text, findings), findings)
+    root = Place(None, 1, read_document(text, findings), findings)
     request = root.build(lambda: _request(root), *_KEYS)
     if request is None or findings.problems:
         raise CatalogError(findings.problems)
