@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gateway.counters.ask import Ask
 from gateway.counters.consume import CLAIMS_MAX, COUNTED, KEY_REUSED, PEEKED, REFUSED, REPLAYED, STALE, WRONG_WINDOW
 from gateway.decision import Decision, Reason, Tally, decide_counted, degrade, refuse
-from gateway.entitlements import Wanted, customer_document
+from gateway.documents import customer_document
+from gateway.entitlements import Wanted
 from gateway.errors import IdempotencyKeyReusedError, StoreCorruptError, StoreUnavailableError
 from gateway.prepared import Counting, Prepared, Preparing, Settled
 from gateway.telemetry import Event, Seldom

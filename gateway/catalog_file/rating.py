@@ -12,7 +12,7 @@ from billing_core.periods import EPOCH, Interval, calendar_period
 from billing_core.quantities import EVENTS_MAX
 from billing_core.rating import Billed, Index, RatingRequest, Usage
 from billing_core.statement import StatementRequest
-from gateway.catalog_file.catalog import present
+from gateway.catalog_file.entitlements import present
 from gateway.catalog_file.meters import read_meter
 from gateway.catalog_file.moments import read_bounds, read_moment, read_proration, read_zone
 from gateway.catalog_file.nodes import read_document

@@ -16,7 +16,8 @@ from gateway.counters.consume import CLAIMS_MAX
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
 from gateway.decision import Claim, Decision, Reason
-from gateway.entitlements import Entitlements, customer_document, plan_document
+from gateway.documents import customer_document, plan_document
+from gateway.entitlements import Entitlements
 from gateway.errors import IdempotencyKeyReusedError
 
 if TYPE_CHECKING:
