@@ -187,6 +187,18 @@ async def test_a_newer_document_that_another_gateway_knows_is_fetched(desk: Desk
     assert (told.limit, told.used) == (3, 2)
 
 
+async def test_claims_of_a_batch_that_are_decided_anew_keep_their_places(desk: Desk) -> None:
+    """Each of them meets a newer document, and each is told where it stands."""
+    claims = [Claim("acme", "rate", 2), Claim("acme", "calls", 3)]
+    await desk.decide_all(claims)
+    await desk.redis.hset(keys.use(keys.bucket_of("acme"), "acme"), ".v", 2)
+    forgotten, desk.entitlements.forget = desk.entitlements.forget, lambda _: None  # type: ignore[method-assign]
+    await desk.publish("acme", 2)
+    desk.entitlements.forget = forgotten  # type: ignore[method-assign]
+    told = await desk.decide_all(claims)
+    assert [one.used for one in told if isinstance(one, Decision)] == [4, 6]
+
+
 async def test_a_batch_decides_as_if_one_by_one(desk: Desk) -> None:
     """Of two customers, counted and not, known and not, with keys: each in its place, each seeing those before it."""
     claims = [

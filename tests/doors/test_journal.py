@@ -73,6 +73,16 @@ async def test_a_journal_that_has_begun_anew_a_hundred_times_holds_the_newest(tm
     assert reading.overwritten == len(entries) - len(reading)
 
 
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+async def test_an_entry_may_end_where_the_ring_ends(tmp_path: Path, beyond: int) -> None:
+    """A byte before it, at it, or a byte behind it, which is then the first of the ring."""
+    path = tmp_path / "one.ring"
+    size = len(packed(ONE))
+    entries = [ONE] * (RING_BYTES // size + 2)
+    written(path, entries, HEADER_BYTES + (len(entries) - 1) * size - beyond)
+    assert list(read(path)) == held(numbered(entries), (len(entries) - 1) * size - beyond)
+
+
 async def test_an_entry_torn_at_any_byte_costs_what_it_touched(made: tuple[Path, bytes, bytes]) -> None:
     """A process that ends after any byte that it copies: whole entries are there, and older ones it did not reach."""
     path, header, ring = made

@@ -174,6 +174,20 @@ async def test_a_peer_is_granted_anew_what_it_used_up(served: Served, peer: Peer
     assert served.held[0].message == bytes(CONNECTION_WINDOW // 2)
 
 
+async def test_a_request_at_its_end_is_granted_nothing_more(served: Served) -> None:
+    """However much it has used up in its last turn: nobody will send anything on that stream."""
+    async with served.peer() as peer:
+        await peer.silence()
+        body = message(bytes(50_000))
+        pieces = [body[at : at + 16_384] for at in range(0, len(body), 16_384)]
+        frames = [raw(DATA, END_STREAM if piece is pieces[-1] else 0, 1, piece) for piece in pieces]
+        (connection,) = served.lane.connections
+        connection.data_received(peer.opening(1, fields_of("/test/Hold")) + b"".join(frames))  # in one turn
+        await peer.silence()
+        assert served.held[0].message == bytes(50_000)
+        assert not [one for one in peer.heard if isinstance(one, hyper.WindowUpdateFrame) and one.stream_id == 1]
+
+
 async def test_more_data_than_a_streams_window_resets_it(peer: Peer) -> None:
     """65,536 bytes at once are one too many, padding included; 65,535 are not."""
     peer.send(peer.opening(1, fields_of("/test/Hold")))

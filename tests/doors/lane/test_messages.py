@@ -10,6 +10,7 @@ from gateway.decision import Decision, Reason
 from gateway.errors import IdempotencyKeyReusedError
 from gateway.lane.messages import batch_bytes, claims_in, decision_bytes, varint
 from gateway.lane.remembered import KEY_BYTES_MAX, Remembered
+from gateway.lane.replies import percent_encoded
 from gateway.rpc.convert import response_of
 from gateway.status import status_of
 from gateway.v1.entitlement_pb2 import (
@@ -85,3 +86,8 @@ def test_a_batch_is_cut_into_its_claims() -> None:
     long = CheckEntitlementRequest(customer="a", feature="f", idempotency_key="k" * 200).SerializeToString()
     for other in (b"", whole + b"\x10\x01", whole[:-1], b"\x0a", b"\x0a\x80\x01" + long, b"\x12\x00"):
         assert claims_in(other) == []
+
+
+def test_an_errors_words_are_written_in_letters_that_a_header_may_have() -> None:
+    """Whatever is not printable ASCII is encoded, and what begins an encoded letter."""
+    assert percent_encoded("a\nb\tc\0 100 % é ~\x7f") == b"a%0Ab%09c%00 100 %25 %C3%A9 ~%7F"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hyperframe import frame as hyper
 
 from gateway.lane.limits import Limits
 from tests.doors.lane.wire import (
@@ -43,8 +44,10 @@ async def test_who_has_said_all_may_say_no_more(served: Served, peer: Peer) -> N
     assert await peer.reset_of(3) == CLOSED
     peer.send(peer.request(5, b"x", HOLD), raw(DATA, END_STREAM, 5, message(b"x")))
     assert await peer.reset_of(5) == CLOSED
-    await peer.echoes(7)
-    assert len(served.held) == 3
+    peer.send(peer.request(7, b"x", HOLD), peer.opening(7, [("a", "b")]))
+    assert await peer.reset_of(7) == CLOSED
+    await peer.echoes(9)
+    assert len(served.held) == 4
     assert all(call.over for call in served.held)
     for call in served.held:
         call.answer(b"too late")
@@ -110,13 +113,16 @@ async def test_trailers_end_a_request(peer: Peer) -> None:
 
 
 async def test_what_is_on_its_way_to_a_stream_that_we_ended_is_overlooked(peer: Peer) -> None:
-    """An early answer, then RST_STREAM without an error; DATA and trailers that crossed it do no harm."""
+    """An early answer, then RST_STREAM without an error; DATA and trailers that crossed it do no harm, once."""
     peer.send(peer.opening(1, fields_of("/test/Nothing")))
     answer = await peer.answer(1)
     assert (answer.status, await peer.reset_of(1)) == (12, NO_ERROR)
     peer.send(raw(DATA, 0, 1, b"x" * 100), peer.opening(1, [("a", "b")], flags=END_HEADERS | END_STREAM))
     await peer.echoes(3)
-    assert peer.gone is None
+    peer.send(raw(DATA, 0, 1, b"more after the end"))
+    await peer.silence()
+    resets = [one.error_code for one in peer.heard if isinstance(one, hyper.RstStreamFrame)]
+    assert (resets, peer.gone) == ([NO_ERROR, CLOSED], None)
 
 
 async def test_the_table_is_kept_whatever_becomes_of_a_block(peer: Peer) -> None:
