@@ -6,7 +6,7 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.counters.consume import Key, Order
+from gateway.counters.order import Key, Order, Quota, Span
 from gateway.counters.usage import pack_claim
 from gateway.decision import Absent, Limit, Reason, Setting, Switch, decide, refuse
 from gateway.windows import COMPUTED_MS, Calendar
@@ -76,15 +76,14 @@ class Preparing:
         event = None
         if limit.meter is not None:
             event = pack_claim(claim.customer, claim.feature, limit.meter, claim.quantity, customer.version)
+        ceiling = None if limit.overage else limit.ceiling
+        quota = Quota(f"{claim.feature}:{limit.window.value}", Span(start_ms, end_ms), ceiling)
         order = Order(
             bucket=customer.bucket,
             customer=claim.customer,
-            counter=f"{claim.feature}:{limit.window.value}",
-            window_start_ms=start_ms,
-            window_end_ms=end_ms,
+            limits=(quota,),
             quantity=claim.quantity,
             version=customer.version,
-            ceiling=None if limit.overage else limit.ceiling,
             event=event,
             key=self._key(claim),
             peek=claim.peek,
