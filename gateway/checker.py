@@ -9,12 +9,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.counters.ask import Ask
-from gateway.counters.consume import CLAIMS_MAX, COUNTED, KEY_REUSED, PEEKED, REFUSED, REPLAYED, STALE, WRONG_WINDOW
-from gateway.decision import Decision, Reason, Tally, decide_counted, degrade, refuse
+from gateway.counters.consume import CLAIMS_MAX, KEY_REUSED, STALE, WRONG_WINDOW
+from gateway.decision import Decision, Reason, degrade, refuse
 from gateway.documents import customer_document
 from gateway.entitlements import Wanted
 from gateway.errors import IdempotencyKeyReusedError, StoreCorruptError, StoreUnavailableError
 from gateway.prepared import Counting, Prepared, Preparing, Settled
+from gateway.tally import DECIDED, decide_counted
 from gateway.telemetry import Event, Seldom
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ Whose = TypeVar("Whose", bound="Asker")
 TRIES_MAX: Final = 6
 """A document or a window may be found outdated this often in one check: more means that two parts disagree."""
 
-_DECIDED: Final = frozenset((COUNTED, REPLAYED, PEEKED, REFUSED))
-
 
 class Check(Ask, kw_only=True, eq=False):
     """Claims that are counted in one call; `reply` gets, for each, whose it is and what is told."""
@@ -50,22 +49,16 @@ class Check(Ask, kw_only=True, eq=False):
         """Turn what the counters say into decisions, or decide again with what they know better."""
         reply = self.reply
         for (whose, prepared, found), answer in zip(self.parts, answers, strict=True):
-            kind, order = answer.kind, found.order
-            if kind in _DECIDED:
-                window_end_ms = order.window_end_ms
-                if not order.window_start_ms:  # it is the window's length
-                    window_end_ms += answer.window_start_ms
-                tally = Tally(
-                    *(kind != REFUSED, answer.used, answer.now_ms, window_end_ms, answer.event_id, kind == REPLAYED)
-                )
-                reply(whose, decide_counted(found.limit, prepared.claim, tally, found.plan.name, order.version))
+            kind = answer.kind
+            if kind in DECIDED:
+                reply(whose, decide_counted(found.against, answer, prepared.claim.quantity, found.plan.name, found.order.version))
             elif kind == KEY_REUSED:
                 claim = prepared.claim
                 reply(whose, IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}"))
             elif kind in (STALE, WRONG_WINDOW) and self.tries:
                 self.checker.decide_anew(self, whose, prepared, answer)
             else:
-                reply(whose, degrade(found.plan.name, order.version))
+                reply(whose, degrade(found.plan.name, found.order.version))
 
 
 class Checker:

@@ -23,6 +23,10 @@ KEY_LENGTH_MAX: Final = 255
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
 
+HOLD_MS_MIN: Final = 1_000
+HOLD_MS_MAX: Final = 86_400_000
+"""A day."""
+
 DIMENSIONS_MAX: Final = 16
 _DIMENSION_VALUE: Final = re.compile(r"[\x20-\x2b\x2d-\x7e]{1,64}")
 
@@ -82,6 +86,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     """What the use is of, by name."""
     subject: str = ""
     """Who of the customer uses a named licence; empty where nobody is named."""
+    hold_ms: int | None = None
+    """For how long it is held instead of used: 0 for as long as the feature says; None when it is used for good."""
 
     def __post_init__(self) -> None:
         wrong = [
@@ -96,6 +102,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
         if len(self.idempotency_key) > KEY_LENGTH_MAX or not _PRINTABLE.fullmatch(self.idempotency_key):
             expected = f"expected up to {KEY_LENGTH_MAX} printable ASCII characters"
             wrong.append(Violation("idempotency_key", f"is too long or has other characters; {expected}"))
+        if self.hold_ms and not HOLD_MS_MIN <= self.hold_ms <= HOLD_MS_MAX:
+            wrong.append(Violation("ttl_ms", f"{self.hold_ms} is out of range; expected {HOLD_MS_MIN} to {HOLD_MS_MAX}"))
         if wrong:
             raise InvalidRequestError(*wrong)
 
@@ -122,28 +130,6 @@ def identifier_violations(field: str, value: str) -> list[Violation]:
         return [Violation(field, "is empty; expected 1 to 64 characters of [A-Za-z0-9_.@-]")]
     shown = value[:64].encode("ascii", "backslashreplace").decode().replace("\x00", "\\x00")
     return [Violation(field, f"{shown!r} is ill-formed; expected 1 to 64 characters of [A-Za-z0-9_.@-]")]
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A metered feature or a rate: a ceiling (none when unlimited) on what is used in a window."""
-
-    meter: str | None
-    window: Window
-    ceiling: int | None
-    overage: bool
-    upgrade_plans: tuple[str, ...]
-
-
-class Tally(msgspec.Struct, frozen=True, gc=False):
-    """What the counters answered: whether they admitted the claim, and where the running window stands."""
-
-    admitted: bool
-    used: int
-    now_ms: int
-    window_end_ms: int
-    event_id: str = ""
-    replayed: bool = False
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -175,7 +161,7 @@ Uncounted: TypeAlias = Switch | Setting | Licences | Absent | Suspended | TrialO
 
 def decide(entitlement: Uncounted, plan: str, version: int, quantity: int = 1) -> Decision:
     """Answer what needs no counter."""
-    admitted = Decision(allowed=True, reason=Reason.OK, decision_id=_unstored(Reason.OK, version), plan=plan)
+    admitted = Decision(allowed=True, reason=Reason.OK, decision_id=unstored(Reason.OK, version), plan=plan)
     match entitlement:
         case Switch(on=on, upgrade_plans=upgrades):
             decision = admitted if on else refuse(Reason.FEATURE_OFF, plan, version, upgrades)
@@ -196,49 +182,18 @@ def decide(entitlement: Uncounted, plan: str, version: int, quantity: int = 1) -
     return decision
 
 
-def decide_counted(limit: Limit, claim: Claim, tally: Tally, plan: str, version: int) -> Decision:
-    """Answer from what the counters said.
-
-    1. Admitted, counted now or before, or a peek that would be: OK.
-    2. More than the whole ceiling: waiting will not help.
-    3. More than what is left: it will, once the window ends.
-    """
-    if tally.admitted:
-        reason, retry_after_ms = Reason.OK, None
-    elif limit.ceiling is not None and claim.quantity > limit.ceiling:
-        reason, retry_after_ms = Reason.REQUEST_EXCEEDS_LIMIT, None
-    else:
-        reason = Reason.RATE_EXCEEDED if limit.meter is None else Reason.QUOTA_EXCEEDED
-        retry_after_ms = max(0, tally.window_end_ms - tally.now_ms)
-    ceiling = limit.ceiling
-    return Decision(
-        allowed=tally.admitted,
-        reason=reason,
-        decision_id=tally.event_id or _unstored(reason, version),
-        plan=plan,
-        limit=ceiling,
-        used=tally.used,
-        remaining=None if ceiling is None else max(0, ceiling - tally.used),
-        resets_at_ms=tally.window_end_ms,
-        retry_after_ms=retry_after_ms,
-        overage=max(0, tally.used - ceiling) if limit.overage and ceiling is not None else None,
-        replayed=tally.replayed,
-        upgrade_plans=() if tally.admitted else limit.upgrade_plans,
-    )
-
-
 def refuse(reason: Reason, plan: str = "", version: int = 0, upgrade_plans: tuple[str, ...] = ()) -> Decision:
     """Deny without having asked a counter."""
-    identity = _unstored(reason, version)
+    identity = unstored(reason, version)
     return Decision(allowed=False, reason=reason, decision_id=identity, plan=plan, upgrade_plans=upgrade_plans)
 
 
 def degrade(plan: str = "", version: int = 0) -> Decision:
     """Answer when the counters could not be asked: deny, and say that this was decided by policy."""
     reason = Reason.STORE_UNAVAILABLE
-    return Decision(allowed=False, reason=reason, decision_id=_unstored(reason, version), plan=plan, degraded=True)
+    return Decision(allowed=False, reason=reason, decision_id=unstored(reason, version), plan=plan, degraded=True)
 
 
-def _unstored(reason: Reason, version: int) -> str:
+def unstored(reason: Reason, version: int) -> str:
     """Name a decision that nothing was written for: it carries its reason and the document's version."""
     return f"{reason.name}.{version}"

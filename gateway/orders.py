@@ -12,7 +12,7 @@ from gateway.counters import keys
 from gateway.counters.order import LIFETIME, Gcra, Hold, Member, Pool, Quota, Rolled, Seats, Sliding, Span
 from gateway.decision import LimitKind
 from gateway.limits import AddOn, Allowance, Grant, Metered, NamedLicences, Rated, Slots
-from gateway.tally import Label
+from gateway.tally import Against, Label
 from gateway.windows import COMPUTED_MS, FOREVER_MS
 
 if TYPE_CHECKING:
@@ -32,17 +32,6 @@ HOLD_MS_USUAL: Final = 60_000
 
 _US: Final = 1000
 _Labelled: TypeAlias = "tuple[Limit, tuple[Label, ...]]"
-
-
-class Against(NamedTuple):
-    """The limits of a claim, what each is called, and until when these are its limits."""
-
-    limits: tuple[Limit, ...]
-    labels: tuple[tuple[Label, ...], ...]
-    """Of a pool, one for each member."""
-    until_ms: int
-    meter: str | None = None
-    hold: Hold | None = None
 
 
 class Ordering:
@@ -73,9 +62,10 @@ class Ordering:
             case _:
                 assert_never(entitlement)
         limits, labels = zip(*found, strict=True)
+        upgrades = entitlement.upgrade_plans
         asked_ms = self._claim.hold_ms
         held = None if asked_ms is None or hold is None else Hold(asked_ms or hold)
-        return Against(limits, labels, self._until_ms, meter, held)
+        return Against(limits, labels, upgrades, self._until_ms, meter, held)
 
     def _allowed(self, entitlement: Metered) -> _Labelled:
         """Take the members for one quota where that is all they are, and else for a pool."""

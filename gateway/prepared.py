@@ -6,17 +6,23 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from billing_core.entitlements import Algorithm, Align
-from gateway.counters.consume import Key, Order
+from gateway.counters.order import Key, Order, Pool, Quota
 from gateway.counters.usage import pack_claim
-from gateway.decision import Limit, Reason, decide, degrade, refuse
-from gateway.limits import Allowance, Metered, NamedLicences, Rate, Rated, Slots, entitlement_of
+from gateway.decision import Reason, decide, refuse
+from gateway.errors import InvalidRequestError, Violation
+from gateway.limits import Metered, NamedLicences, Rated, Slots, entitlement_of
+from gateway.orders import Ordering
 from gateway.windows import FOREVER_MS, Calendar
 
 if TYPE_CHECKING:
     from gateway.counters.standing import Standing
     from gateway.decision import Claim, Decision
     from gateway.entitlements import Customer, Plan, Subscriber
+    from gateway.orders import Counted
+    from gateway.tally import Against
+
+_RESERVE = 1
+"""The kind of an event that holds and bills nothing yet."""
 
 
 class Settled(NamedTuple):
@@ -29,14 +35,14 @@ class Settled(NamedTuple):
 
 
 class Counting(NamedTuple):
-    """A claim that is counted against a limit."""
+    """A claim that is counted against limits."""
 
     customer: Customer
     plan: Plan
-    limit: Limit
+    against: Against
     order: Order
     until_s: float
-    """When its calendar window ends, on the loop's clock."""
+    """When its first calendar window ends, on the loop's clock."""
 
 
 class Prepared:
@@ -58,49 +64,44 @@ class Preparing:
         self._calendar = Calendar()
 
     def find_out(self, claim: Claim, who: Subscriber, now_s: float) -> Settled | Counting:
-        """Return what a claim of this customer comes to from now on."""
+        """Return what a claim of this customer comes to from now on.
+
+        Raises InvalidRequestError when it does not say who uses a named licence.
+        """
         customer, plan = who
         offer = plan.features.get(claim.feature)
         if offer is None:
             return Settled(customer, plan, refuse(Reason.FEATURE_UNKNOWN, plan.name, customer.version))
         now_ms = self._standing.now_ms()
         found = entitlement_of(offer, customer.particulars, self._calendar, who.timeline, now_ms)
-        until_s = math.inf if found.until_ms == FOREVER_MS else now_s + (found.until_ms - now_ms) / 1000
+
+        def until_s(until_ms: int) -> float:
+            return math.inf if until_ms == FOREVER_MS else now_s + (until_ms - now_ms) / 1000
+
         match found.entitlement:
             case Metered() | Rated() | Slots() | NamedLicences() as entitlement:
-                limit = _only_limit(entitlement)
-                if limit is None:  # what takes more than one counter is not counted yet, and so not allowed
-                    return Settled(customer, plan, degrade(plan.name, customer.version), until_s)
-                return self._counting(claim, who, limit, (now_ms, now_s), until_s)
+                if isinstance(entitlement, NamedLicences) and not claim.subject:
+                    raise InvalidRequestError(Violation("subject", "is empty; expected who uses the licence"))
+                against = Ordering(self._calendar, who, claim, now_ms).against(entitlement)
+                order = self._order(claim, customer, entitlement, against)
+                return Counting(customer, plan, against, order, until_s(min(found.until_ms, against.until_ms)))
             case entitlement:
                 decision = decide(entitlement, plan.name, customer.version, claim.quantity)
-                return Settled(customer, plan, decision, until_s)
+                return Settled(customer, plan, decision, until_s(found.until_ms))
 
-    def _counting(
-        self, claim: Claim, who: Subscriber, one: _Counted, now: tuple[int, float], until_s: float
-    ) -> Counting:
-        customer, plan = who
-        limit, (now_ms, now_s) = one.limit, now
-        start_ms, end_ms, _ = self._calendar.running(limit.window, one.align, who.timeline, now_ms)
-        if start_ms:
-            until_s = min(until_s, now_s + (end_ms - now_ms) / 1000)
-        event = None
-        if limit.meter is not None:
-            event = pack_claim(claim.customer, claim.feature, limit.meter, claim.quantity, customer.version)
-        order = Order(
+    def _order(self, claim: Claim, customer: Customer, entitlement: Counted, against: Against) -> Order:
+        """Pack a claim for the counters; of a slot that is not to be held it is only asked whether there is one."""
+        return Order(
             bucket=customer.bucket,
             customer=claim.customer,
-            counter=one.counter,
-            window_start_ms=start_ms,
-            window_end_ms=end_ms,
+            limits=against.limits,
             quantity=claim.quantity,
             version=customer.version,
-            ceiling=one.ceiling,
-            event=event,
+            event=_event(claim, customer.version, against),
             key=self._key(claim),
-            peek=claim.peek,
+            peek=claim.peek or (isinstance(entitlement, Slots) and against.hold is None),
+            hold=against.hold,
         )
-        return Counting(customer, plan, limit, order, until_s)
 
     def _key(self, claim: Claim) -> Key | None:
         """Name the event after the client's key, and tell one request under that key from another."""
@@ -108,6 +109,8 @@ class Preparing:
             return None
         named = f"l\0{claim.customer}\0{claim.idempotency_key}"
         asked = f"{claim.feature}\0{claim.quantity}"
+        if claim.dimensions or claim.subject or claim.hold_ms is not None:
+            asked += f"\0{claim.dimensions}\0{claim.subject}\0{claim.hold_ms}"
         return Key(
             event_id=hashlib.sha256(named.encode()).hexdigest()[:32],
             fingerprint=hashlib.sha256(asked.encode()).hexdigest()[:16],
@@ -115,24 +118,17 @@ class Preparing:
         )
 
 
-class _Counted(NamedTuple):
-    """A limit that one counter counts in windows, and where it refuses."""
-
-    limit: Limit
-    counter: str
-    align: Align
-    ceiling: int | None
-
-
-def _only_limit(entitlement: Metered | Rated | Slots | NamedLicences) -> _Counted | None:
-    """Return the limit of what has just one, in windows that begin anew."""
-    match entitlement:
-        case Metered(members=(Allowance(rollover=None) as one,), rates=(), by=None, beyond=beyond):
-            limit = Limit(entitlement.meter, one.window, one.size, beyond != 0, entitlement.upgrade_plans)
-            ceiling = None if one.size is None or beyond is None else one.size + beyond
-            return _Counted(limit, one.counter, one.align, ceiling)
-        case Rated(rates=(Rate(algorithm=Algorithm.FIXED) as rate,), upgrade_plans=upgrades):
-            limit = Limit(None, rate.window, rate.ceiling, overage=False, upgrade_plans=upgrades)
-            return _Counted(limit, rate.counter, Align.CALENDAR, rate.ceiling)
-        case _:
-            return None
+def _event(claim: Claim, version: int, against: Against) -> bytes | None:
+    """Write the constant part of the event; what has no meter and holds nothing leaves none."""
+    if against.meter is None and against.hold is None:
+        return None
+    first = against.limits[0]
+    assert isinstance(first, Quota | Pool), "what is metered or held counts on a quota or a pool"
+    counted = first.members[first.base] if isinstance(first, Pool) else first
+    return pack_claim(
+        *(claim.customer, claim.feature, against.meter, claim.quantity, version, counted.counter),
+        counted.span.start_ms,
+        dimensions=dict(claim.dimensions),
+        subject=claim.subject or None,
+        kind=0 if against.hold is None else _RESERVE,
+    )

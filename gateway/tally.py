@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 from gateway.counters.order import MAX, Gcra, Member, Pool, Quota, Rolled, Seats, Sliding
-from gateway.decision import LimitKind, LimitState, Reason
+from gateway.counters.consume import COUNTED, PEEKED, REFUSED, REPLAYED
+from gateway.decision import Decision, LimitKind, LimitState, Reason, unstored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gateway.counters.order import Limit, Span, State
+    from gateway.counters.consume import Answer
+    from gateway.counters.order import Hold, Limit, Span, State
+
+DECIDED: Final = frozenset((COUNTED, REPLAYED, PEEKED, REFUSED))
+"""What the counters say of a claim that makes a decision."""
+
+_COUNTED: Final = frozenset((COUNTED, REPLAYED))
+"""The claim itself is in what they say is used."""
 
 REASONS: Final = {
     LimitKind.QUOTA: Reason.QUOTA_EXCEEDED,
@@ -32,6 +40,18 @@ class Label(NamedTuple):
     """What it gives; the ceiling may be higher, where use goes on above it, or absent."""
 
 
+class Against(NamedTuple):
+    """The limits of a claim, what each is called, and until when these are its limits."""
+
+    limits: tuple[Limit, ...]
+    labels: tuple[tuple[Label, ...], ...]
+    """Of a pool, one for each member."""
+    upgrade_plans: tuple[str, ...]
+    until_ms: int
+    meter: str | None = None
+    hold: Hold | None = None
+
+
 class Told(NamedTuple):
     """How a claim stands with one limit."""
 
@@ -47,6 +67,50 @@ class Told(NamedTuple):
     """OK when the limit has room for the claim."""
     overage: int
     """How much of what is used lies above what the limit gives."""
+
+
+def decide_counted(against: Against, answer: Answer, quantity: int, plan: str, version: int) -> Decision:
+    """Answer from what the counters said of every limit.
+
+    A claim that is refused is told the limit that refused it first; an allowed one the first of all. It may be allowed
+    when every limit has room that has none now.
+    """
+    admitted = answer.kind != REFUSED
+    asked = 0 if answer.kind in _COUNTED else quantity
+    told = [
+        told_of(limit, labels, state, asked, answer.now_ms)
+        for limit, labels, state in zip(against.limits, against.labels, answer.states, strict=True)
+    ]
+    main = told[answer.decided]
+    retry_after_ms = None
+    reason = Reason.OK
+    if not admitted:
+        reason = main.reason if main.reason is not Reason.OK else REASONS[against.labels[answer.decided][0].kind]
+        waits = [one.retry_after_ms for one in told if one.reason is not Reason.OK]
+        retry_after_ms = None if None in waits else max((wait for wait in waits if wait is not None), default=None)
+    states = tuple(state for one in told for state in one.states)
+    return Decision(
+        allowed=admitted,
+        reason=reason,
+        decision_id=answer.event_id or unstored(reason, version),
+        plan=plan,
+        limit=main.limit,
+        used=main.used,
+        remaining=main.remaining,
+        resets_at_ms=main.resets_at_ms,
+        retry_after_ms=retry_after_ms,
+        overage=main.overage if _goes_beyond(against.limits[answer.decided], main) else None,
+        replayed=answer.kind == REPLAYED,
+        upgrade_plans=() if admitted else against.upgrade_plans,
+        limits=states if len(states) > 1 else (),
+    )
+
+
+def _goes_beyond(limit: Limit, told: Told) -> bool:
+    """Tell whether use may go on above what a limit gives."""
+    if isinstance(limit, Pool):
+        return limit.beyond != 0
+    return isinstance(limit, Quota) and told.limit is not None and limit.ceiling != told.limit
 
 
 def told_of(limit: Limit, labels: Sequence[Label], state: State, quantity: int, now_ms: int) -> Told:
@@ -67,9 +131,9 @@ def told_of(limit: Limit, labels: Sequence[Label], state: State, quantity: int, 
             used, until_free_ms = _two(state)
             wait_us = (used + quantity - burst) * period_us // ceiling if ceiling else 0
             return _single(labels[0], burst, used, quantity, now_ms + until_free_ms, -(-wait_us // 1000))
-        case Seats(_, _, since_ms, _, ceiling):
+        case Seats(_, _, _, _, ceiling):
             used, _ = _two(state)
-            return _single(labels[0], ceiling, used, quantity, None if since_ms else None, None)
+            return _single(labels[0], ceiling, used, quantity, None, None)
         case _:
             assert_never(limit)
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.counters.connection import Connection
-    from gateway.counters.consume import Answer, Footing, Order
+    from gateway.counters.consume import Answer
+    from gateway.counters.footing import Footing
+    from gateway.counters.order import Order
 
 
 class Asker(Protocol):

@@ -141,8 +141,8 @@ class Counters:
         if isinstance(reply, Exception):
             self._refused(ask, reply)
             return
-        count = len(ask.orders)
-        answers = [consume.read(reply)] if count == 1 else consume.read_many(reply, count)
+        orders = ask.orders
+        answers = [consume.read(reply, orders[0])] if len(orders) == 1 else consume.read_many(reply, orders)
         for answer in answers:
             if answer.kind in _OF_THE_COUNTING:
                 self._take(ask, answers)
@@ -216,7 +216,7 @@ class Counters:
         if at_ms is None:
             self._send_anew(ask, connection)
         else:
-            self._pending.finish(ask, (Answer(COUNTED, at_ms, answer.used, answer.window_start_ms),))
+            self._pending.finish(ask, (Answer(COUNTED, at_ms, states=answer.states),))
 
     # connections and lines
 

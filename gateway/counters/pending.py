@@ -84,7 +84,7 @@ class Pending:
                 answer.event_id,
                 order.bucket,
                 answer.now_ms,
-                answer.window_start_ms,
+                order.began_ms(answer.states),
                 order.packed_entry,
             )
 
