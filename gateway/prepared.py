@@ -73,13 +73,15 @@ class Preparing:
             now_ms = self._standing.now_ms()
             start_ms, end_ms = self._calendar.span(limit.window, now_ms, customer.anchor_ms, plan.billing_interval)
             until_s = now_s + (end_ms - now_ms) / 1000
-        event = None
+        event, counter = None, f"{claim.feature}:{limit.window.value}"
         if limit.meter is not None:
-            event = pack_claim(claim.customer, claim.feature, limit.meter, claim.quantity, customer.version)
+            event = pack_claim(
+                *(claim.customer, claim.feature, limit.meter, claim.quantity, customer.version), counter, start_ms
+            )
         order = Order(
             bucket=customer.bucket,
             customer=claim.customer,
-            counter=f"{claim.feature}:{limit.window.value}",
+            counter=counter,
             window_start_ms=start_ms,
             window_end_ms=end_ms,
             quantity=claim.quantity,
