@@ -1,4 +1,4 @@
-"""What is sold: meters, and plans with their prices, fees and entitlements; valid, or not at all."""
+"""What is sold: meters, plans with their prices, fees and entitlements, and add-ons; valid, or not at all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -6,11 +6,20 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from billing_core.aggregation import Aggregation, Count, Sum, WindowedMax
-from billing_core.entitlements import Entitlement, Feature, Limit, MeteredFeature, check_fits
+from billing_core.entitlements import (
+    AddOn,
+    Entitlement,
+    Feature,
+    Limit,
+    MeteredFeature,
+    check_adds,
+    check_adds_to,
+    check_fits,
+)
 from billing_core.errors import InvalidValueError
 from billing_core.money import Currency, price_amount
 from billing_core.names import check_name, check_text, check_type, one_of
-from billing_core.periods import Interval
+from billing_core.periods import DAYS_MAX, Interval
 from billing_core.prices import Capacity, Price, Terms
 from billing_core.prices.curve import Curve, curve_of
 from billing_core.prices.models import EventPrice
@@ -97,7 +106,11 @@ class Fee:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a subscription costs and gives; without a proration, a part of a period costs what the whole does."""
+    """What a subscription costs and gives; without a proration, a part of a period costs what the whole does.
+
+    A subscription begins with a trial of `trial_days`, where there are any. While it is past due for less than
+    `grace_days`, nothing is refused for that.
+    """
 
     name: str
     display_name: str
@@ -106,6 +119,8 @@ class Plan:
     prices: tuple[MeterPrice, ...] = ()
     entitlements: Mapping[str, Entitlement] = field(default_factory=dict)
     proration: ProrationBasis | None = ProrationBasis.SECOND
+    trial_days: int | None = None
+    grace_days: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fees", tuple(self.fees))
@@ -118,6 +133,9 @@ class Plan:
             raise InvalidValueError("billing_interval", self.billing_interval, "cannot be billed", rule)
         if self.proration is not None:
             check_type("proration", self.proration, ProrationBasis)
+        if self.trial_days is not None:
+            _check_days("trial_days", self.trial_days, 1)
+        _check_days("grace_days", self.grace_days, 0)
         for index, fee in enumerate(self.fees):
             # A plan has one kind of billing period, so that a fee of another interval would have none to fall in.
             if fee.every is not None and fee.every is not self.billing_interval:
@@ -128,18 +146,19 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One product's meters, features and plans by their names, in one currency; every name it mentions exists."""
+    """One product's meters, features, plans and add-ons by their names, in one currency; every name in it exists."""
 
     product: str
     currency: Currency
     meters: Mapping[str, Meter]
     features: Mapping[str, Feature]
     plans: Mapping[str, Plan]
+    add_ons: Mapping[str, AddOn] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name("product", self.product)
         check_type("currency", self.currency, Currency)
-        for section in ("meters", "features", "plans"):
+        for section in ("meters", "features", "plans", "add_ons"):
             things = MappingProxyType(dict(getattr(self, section)))
             object.__setattr__(self, section, things)
             for name, thing in things.items():
@@ -149,9 +168,13 @@ class Catalog:
         self._check_references()
 
     def narrowed_to(self, plan_name: str) -> "Catalog":
-        """Keep this plan alone, with the meters and features it uses: what a plan's version pins."""
+        """Keep this plan alone, with the add-ons sold beside it and the meters and features of both.
+
+        This is what a plan's version pins: an add-on gives what it gave when the version was made.
+        """
         plan = self.plans[plan_name]
-        features = {name: feature for name, feature in self.features.items() if name in plan.entitlements}
+        given = set(plan.entitlements).union(*(add_on.entitlements for add_on in self.add_ons.values()))
+        features = {name: feature for name, feature in self.features.items() if name in given}
         used = {meter for price in plan.prices for meter in price.meters}
         used |= {feature.meter for feature in features.values() if isinstance(feature, MeteredFeature)}
         meters = {name: meter for name, meter in self.meters.items() if name in used}
@@ -168,10 +191,23 @@ class Catalog:
                     _check_known(path, meter, "is not a meter", self.meters)
                 check_measurable(path, price, self.meters)
             for name, entitlement in plan.entitlements.items():
-                path = f"plans.{plan.name}.entitlements.{name}"
-                _check_known(path, name, "is not a feature", self.features)
-                check_fits(path, self.features[name], entitlement)
-                self._check_counted(path, self.features[name], entitlement)
+                self._check_entitlement(f"plans.{plan.name}.entitlements.{name}", name, entitlement)
+        for add_on in self.add_ons.values():
+            self._check_add_on(add_on)
+
+    def _check_add_on(self, add_on: AddOn) -> None:
+        for name, entitlement in add_on.entitlements.items():
+            path = f"add_ons.{add_on.name}.entitlements.{name}"
+            self._check_entitlement(path, name, entitlement)
+            check_adds(path, entitlement)
+            for plan in self.plans.values():
+                if name in plan.entitlements:
+                    check_adds_to(path, entitlement, plan.name, plan.entitlements[name])
+
+    def _check_entitlement(self, path: str, name: str, entitlement: Entitlement) -> None:
+        _check_known(path, name, "is not a feature", self.features)
+        check_fits(path, self.features[name], entitlement)
+        self._check_counted(path, self.features[name], entitlement)
 
     def _check_counted(self, path: str, feature: Feature, entitlement: Entitlement) -> None:
         """Refuse a limit on what no counter can tell: counters only add."""
@@ -205,6 +241,11 @@ def check_measurable(path: str, price: MeterPrice, meters: Mapping[str, Meter]) 
         if isinstance(price.price, Capacity) and isinstance(aggregation, WindowedMax):
             rule = "a meter of one quantity, for a tier has one limit of each"
             raise InvalidValueError(path, name, f"is a {aggregation.name}", rule)
+
+
+def _check_days(field: str, days: object, least: int) -> None:
+    if type(days) is not int or not least <= days <= DAYS_MAX:
+        raise InvalidValueError(field, days, "is not a number of days", f"a whole number from {least} to {DAYS_MAX}")
 
 
 def _check_known(field: str, name: str, problem: str, known: Mapping[str, object]) -> None:

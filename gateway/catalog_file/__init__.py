@@ -7,14 +7,23 @@ document at once, each with its line and path. This is the only place that knows
 It does not own what is valid (`billing_core` decides that when a type is built), files (text is handed in), or the
 versions of plans (`gateway.records`).
 
-`catalog apply` and `catalog validate` read catalogs, `gateway.records` stores plans as `write_catalog` writes them, and
-`tollkeeper rate` reads a rating document and writes its statement.
+`catalog apply` and `catalog validate` read catalogs, `gateway.records` stores plans as `write_catalog` and overrides as
+`entitlement_text` writes them, and `tollkeeper rate` reads a rating document and writes its statement.
 """
 
-from gateway.catalog_file.catalog import parse_catalog
+from gateway.catalog_file.catalog import parse_catalog, parse_entitlement
 from gateway.catalog_file.problems import CatalogError, Problem
 from gateway.catalog_file.rating import parse_rating
 from gateway.catalog_file.statements import write_statement
-from gateway.catalog_file.writing import write_catalog
+from gateway.catalog_file.writing import entitlement_text, write_catalog
 
-__all__ = ["CatalogError", "Problem", "parse_catalog", "parse_rating", "write_catalog", "write_statement"]
+__all__ = [
+    "CatalogError",
+    "Problem",
+    "entitlement_text",
+    "parse_catalog",
+    "parse_entitlement",
+    "parse_rating",
+    "write_catalog",
+    "write_statement",
+]

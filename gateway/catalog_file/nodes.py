@@ -16,7 +16,12 @@ import yaml
 from billing_core.errors import SHOWN_CHARACTERS_MAX, shown
 from gateway.catalog_file.problems import CatalogError, Findings, Problem
 
-BYTES_MAX = 1_048_576
+BYTES_MAX = 3 * 1024 * 1024
+"""A thousand plans with ten features and eight prices each are two to three MiB; a message has room for four."""
+
+NODES_MAX = 500_000
+"""Those plans have 300,000 keys and values. Each costs microseconds to read, so that no text of any kind costs more."""
+
 DEPTH_MAX = 32
 
 # libyaml reads a megabyte in a second where the Python reader takes ten; PyYAML may have been built without it.
@@ -94,65 +99,83 @@ def read_document(text: str, findings: Findings) -> Node:
     first = next(events, None)
     if first is None:
         raise CatalogError([Problem(1, "", "the document is empty; expected a mapping")])
-    root = _Tree(events, findings).node(first, "", DEPTH_MAX)
+    root = _Tree(events, findings).node(first, None, DEPTH_MAX)
     assert next(events, None) is None, "one document is one tree"
     return root
 
 
-def joined(path: str, key: str) -> str:
-    """Name an entry below a path; a key that could not be printed is shown escaped."""
-    name = key if key.isascii() and key.isprintable() and len(key) <= SHOWN_CHARACTERS_MAX else shown(key)
-    return f"{path}.{name}" if path else name
+Trail = tuple["Trail", str | int] | None
+"""The way to a node: from where, and by which key or place in a list; the root's is None."""
+
+
+def path_of(trail: Trail) -> str:
+    """Write a way down such as `plans.basic.fees[0]`; a key that could not be printed is shown escaped."""
+    steps: list[str] = []
+    while trail is not None:
+        trail, step = trail
+        steps.append(f"[{step}]" if isinstance(step, int) else f".{_printable(step)}")
+    return "".join(reversed(steps)).removeprefix(".")
+
+
+def _printable(key: str) -> str:
+    return key if key.isascii() and key.isprintable() and len(key) <= SHOWN_CHARACTERS_MAX else shown(key)
 
 
 class _Tree:
     def __init__(self, events: Iterator[_Event], findings: Findings) -> None:
         self._events = events
         self._findings = findings
+        self._nodes_left = NODES_MAX
 
-    def node(self, event: _Event, path: str, depth_left: int) -> Node:
+    def node(self, event: _Event, trail: Trail, depth_left: int) -> Node:
         while isinstance(event, _Flaw):
-            self._findings.report(event.line, path, event.message)
+            self._report(event.line, trail, event.message)
             event = next(self._events)
+        assert not isinstance(event, _End), "an end is taken where its beginning was"
+        if not self._nodes_left:
+            message = f"the document has too many keys and values; expected at most {NODES_MAX}"
+            raise CatalogError([*self._findings.problems, Problem(event.line, "", message)])
+        self._nodes_left -= 1
         match event:
             case Scalar() if _NOT_STORABLE.search(event.text):
-                self._findings.report(event.line, path, "holds a NUL or half a character; expected Unicode text")
+                self._report(event.line, trail, "holds a NUL or half a character; expected Unicode text")
                 return Refused(event.line)
             case Scalar() | Refused():
                 return event
             case _Begin() if not depth_left:
                 message = f"is nested too deep; expected at most {DEPTH_MAX} levels"
-                raise CatalogError([*self._findings.problems, Problem(event.line, path, message)])
+                raise CatalogError([*self._findings.problems, Problem(event.line, path_of(trail), message)])
             case _Begin(kind="list"):
-                return Items(event.line, tuple(self._items(path, depth_left - 1)))
-            case _Begin(kind="mapping"):
-                return Entries(event.line, self._entries(path, depth_left - 1))
-            case _:
-                raise AssertionError(event)  # an end is taken where its beginning was
+                return Items(event.line, tuple(self._items(trail, depth_left - 1)))
+            case _Begin():
+                return Entries(event.line, self._entries(trail, depth_left - 1))
 
-    def _items(self, path: str, depth_left: int) -> Iterator[Node]:
+    def _items(self, trail: Trail, depth_left: int) -> Iterator[Node]:
         count = 0
         while not isinstance(event := next(self._events), _End):
-            yield self.node(event, f"{path}[{count}]", depth_left)
+            yield self.node(event, (trail, count), depth_left)
             count += 1
 
-    def _entries(self, path: str, depth_left: int) -> dict[str, Node]:
+    def _entries(self, trail: Trail, depth_left: int) -> dict[str, Node]:
         entries: dict[str, Node] = {}
         lines: dict[str, int] = {}
         while not isinstance(event := next(self._events), _End):
-            key = self.node(event, path, depth_left)
+            key = self.node(event, trail, depth_left)
             if not isinstance(key, Scalar):
                 if not isinstance(key, Refused):
-                    self._findings.report(key.line, path, "has a key that is not a text; expected texts as keys")
-                self.node(next(self._events), path, depth_left)
+                    self._report(key.line, trail, "has a key that is not a text; expected texts as keys")
+                self.node(next(self._events), trail, depth_left)
                 continue
-            below = joined(path, key.text)
+            below = (trail, key.text)
             value = self.node(next(self._events), below, depth_left)
             if key.text in entries:
-                self._findings.report(key.line, below, f"is given twice; expected once, as on line {lines[key.text]}")
+                self._report(key.line, below, f"is given twice; expected once, as on line {lines[key.text]}")
             entries.setdefault(key.text, value)
             lines.setdefault(key.text, key.line)
         return entries
+
+    def _report(self, line: int, trail: Trail, message: str) -> None:
+        self._findings.report(line, path_of(trail), message)
 
 
 def _is_json(text: str) -> bool:
@@ -177,13 +200,18 @@ def _json_events(text: str) -> Iterator[_Event]:
                 yield _End()
             case word:
                 quoted = word.startswith('"')
-                yield Scalar(line, json.loads(word) if quoted else word, quoted)
+                bare = word[1:-1] if quoted else word
+                yield Scalar(line, json.loads(word) if "\\" in word else bare, quoted)
 
 
 def _yaml_events(text: str) -> Iterator[_Event]:
     documents = 0
     try:
         for event in yaml.parse(text, Loader=_LOADER):
+            # Nearly all of a document are bare scalars: they take the short way.
+            if type(event) is yaml.ScalarEvent and not event.anchor and not event.tag:
+                yield Scalar(_line(event.start_mark), event.value, bool(event.style))
+                continue
             documents += isinstance(event, yaml.DocumentStartEvent)
             if documents > 1:
                 message = "a second document begins; expected one"

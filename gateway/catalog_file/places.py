@@ -17,7 +17,7 @@ from typing import TypeVar
 from billing_core.errors import SHOWN_CHARACTERS_MAX, InvalidValueError, shown
 from billing_core.money import exact_decimal
 from billing_core.names import check_name, one_of
-from gateway.catalog_file.nodes import Entries, Items, Node, Refused, Scalar, joined
+from gateway.catalog_file.nodes import Entries, Items, Node, Refused, Scalar, Trail, path_of
 from gateway.catalog_file.problems import Findings
 
 T = TypeVar("T")
@@ -36,9 +36,9 @@ _STEP = re.compile(r"\[([0-9]+)\]|([^.\[\]]+)")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A path, the node that stands there if any, and where problems go."""
+    """The way to a node, the node that stands there if any, and where problems go."""
 
-    path: str
+    trail: Trail
     line: int
     node: Node | None
     findings: Findings
@@ -47,12 +47,16 @@ class Place:
         """Go to the entry of that name, whether it is there or not."""
         match self.node:
             case Entries(entries=entries):
-                node = entries.get(key)
+                return self._below(key, entries.get(key))
             case None:
-                node = None
+                return self._below(key, None)
             case other:
-                node = Refused(other.line)  # that this is no mapping is reported where one is built
-        return self._below(joined(self.path, key), node)
+                return self._below(key, Refused(other.line))  # that it is no mapping is reported where one is built
+
+    @property
+    def path(self) -> str:
+        """The way, written."""
+        return path_of(self.trail)
 
     @property
     def exists(self) -> bool:
@@ -71,7 +75,7 @@ class Place:
             case None:
                 return []
             case Items(items=items):
-                return [self._below(f"{self.path}[{index}]", item) for index, item in enumerate(items)]
+                return [self._below(index, item) for index, item in enumerate(items)]
             case _:
                 self.refuse("a list")
                 return []
@@ -274,8 +278,8 @@ class Place:
         near = difflib.get_close_matches(word, (name for name in known if len(name) <= SHOWN_CHARACTERS_MAX), n=1)
         return f', did you mean "{near[0]}"?' if near else ""
 
-    def _below(self, path: str, node: Node | None) -> "Place":
-        return Place(path, self.line if node is None else node.line, node, self.findings)
+    def _below(self, step: str | int, node: Node | None) -> "Place":
+        return Place((self.trail, step), self.line if node is None else node.line, node, self.findings)
 
     def _at(self, field: str) -> "Place":
         """Follow a field such as `tiers[1].up_to`, as the core names it, as far as the document goes."""

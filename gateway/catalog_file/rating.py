@@ -12,7 +12,7 @@ from billing_core.periods import EPOCH, Interval, calendar_period
 from billing_core.quantities import EVENTS_MAX
 from billing_core.rating import Billed, Index, RatingRequest, Usage
 from billing_core.statement import StatementRequest
-from gateway.catalog_file.catalog import present
+from gateway.catalog_file.entitlements import present
 from gateway.catalog_file.meters import read_meter
 from gateway.catalog_file.moments import read_bounds, read_moment, read_proration, read_zone
 from gateway.catalog_file.nodes import read_document
@@ -46,7 +46,7 @@ _KEYS = (
 def parse_rating(text: str) -> StatementRequest:
     """Read a rating document from YAML or JSON; CatalogError has every problem of it."""
     findings = Findings()
-    root = Place("", 1, read_document(text, findings), findings)
+    root = Place(None, 1, read_document(text, findings), findings)
     request = root.build(lambda: _request(root), *_KEYS)
     if request is None or findings.problems:
         raise CatalogError(findings.problems)

@@ -27,12 +27,11 @@ class AppliedPlan:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
-    """A plan's version as it was sold, and the catalog now in force for its product."""
+    """A plan's version as it was sold, and which catalog is now in force for its product."""
 
     definition: str
     """A catalog with this one plan, canonical."""
-    catalog_version: int
-    catalog_source: str
+    in_force: int
 
 
 async def apply(
@@ -45,11 +44,11 @@ async def apply(
     of that name.
     """
     await connection.execute(_sql["lock"])
-    held = {row["plan"]: row for row in await connection.fetch(_sql["newest"])}
-    for plan in definitions:
-        if plan in held and held[plan]["product"] != product:
+    held = {row["plan"]: row for row in await connection.fetch(_sql["newest"], list(definitions))}
+    for plan in held:
+        if held[plan]["product"] != product:
             raise AlreadyExistsError(f"plan {plan} belongs to product {held[plan]['product']}; choose another name")
-    changed = [plan for plan, text in definitions.items() if plan not in held or held[plan]["definition"] != text]
+    changed = {plan for plan, text in definitions.items() if plan not in held or held[plan]["definition"] != text}
     applied = [
         AppliedPlan(plan, (held[plan]["version"] if plan in held else 0) + (plan in changed), plan in changed)
         for plan in definitions
@@ -57,12 +56,15 @@ async def apply(
     if validate_only or await connection.fetchval(_sql["in_force"], product) == source:
         return applied
     catalog_version = await connection.fetchval(_sql["add_catalog"], product, source)
-    for one in applied:
-        if one.created:
-            definition = definitions[one.plan]
-            await connection.execute(
-                _sql["add_plan_version"], one.plan, one.version, product, definition, catalog_version
-            )
+    created = [one for one in applied if one.created]
+    await connection.execute(
+        _sql["add_plan_versions"],
+        product,
+        catalog_version,
+        [one.plan for one in created],
+        [one.version for one in created],
+        [definitions[one.plan] for one in created],
+    )
     await connection.execute(_sql["publish_product"], product)
     return applied
 
@@ -70,4 +72,11 @@ async def apply(
 async def plan_version(connection: Connection, plan: str, version: int) -> StoredPlan | None:
     """Read one version of a plan."""
     row = await connection.fetchrow(_sql["plan_version"], plan, version)
-    return StoredPlan(row["definition"], row["catalog_version"], row["catalog_source"]) if row is not None else None
+    return StoredPlan(row["definition"], row["in_force"]) if row is not None else None
+
+
+async def source(connection: Connection, version: int) -> str:
+    """Read a catalog as it was applied."""
+    text: str | None = await connection.fetchval(_sql["source"], version)
+    assert text is not None, f"no catalog has the version {version}"
+    return text

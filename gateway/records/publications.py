@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.records.queries import named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gateway.records.database import Connection
 
 _sql: Final = named("publications")
 
 
+class Customer(NamedTuple):
+    """A customer, whose document is to be published."""
+
+    customer: str
+
+
+class PlanVersion(NamedTuple):
+    """A plan's version, whose document is to be published."""
+
+    plan: str
+    version: int
+
+
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A customer's document, or that of a plan's version, is to be published."""
+    """Whose document is to be published, and each time that was written down."""
 
-    number: int
-    customer: str | None
-    plan: str | None
-    version: int | None
+    subject: Customer | PlanVersion
+    numbers: Sequence[int]
 
 
 async def waiting(connection: Connection, count: int) -> list[Publication]:
-    """Take the oldest ones, held for this transaction alone."""
-    rows = await connection.fetch(_sql["waiting"], count)
-    return [Publication(row["publication"], row["customer"], row["plan"], row["version"]) for row in rows]
+    """Take what was written down first, held for this transaction alone; plans before customers."""
+    numbers: dict[Customer | PlanVersion, list[int]] = {}
+    for row in await connection.fetch(_sql["waiting"], count):
+        subject = PlanVersion(row["plan"], row["version"]) if row["customer"] is None else Customer(row["customer"])
+        numbers.setdefault(subject, []).append(row["publication"])
+    return sorted((Publication(*one) for one in numbers.items()), key=lambda one: isinstance(one.subject, Customer))
 
 
 async def all_again(connection: Connection) -> None:
@@ -43,6 +57,6 @@ async def any_left(connection: Connection) -> bool:
     return left
 
 
-async def done(connection: Connection, numbers: Sequence[int]) -> None:
+async def done(connection: Connection, published: Iterable[Publication]) -> None:
     """Strike them off."""
-    await connection.execute(_sql["done"], numbers)
+    await connection.execute(_sql["done"], [number for one in published for number in one.numbers])

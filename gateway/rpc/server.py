@@ -30,13 +30,6 @@ if TYPE_CHECKING:
 
 GRACE_S: Final = 2.0
 HEALTH: Final = "grpc.health.v1.Health"
-MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
-"""A catalog file may have 1 MiB."""
-
-_OPTIONS: Final = (
-    ("grpc.so_reuseport", 0),  # a second process on the same port is a mistake, not a helper
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-)
 
 
 class RpcDoor:
@@ -81,7 +74,13 @@ class RpcDoor:
 
     def _server(self, proofs: frozenset[Proof]) -> aio.Server:
         """Make the server of all addresses on which the same is asked: a call does not tell by which it came."""
-        server = aio.server(options=_OPTIONS)
+        largest = max(method.message_bytes_max for table in self._methods.values() for method in table.values())
+        server = aio.server(
+            options=(
+                ("grpc.so_reuseport", 0),  # a second process on the same port is a mistake, not a helper
+                ("grpc.max_receive_message_length", largest),
+            )
+        )
         for service, table in self._methods.items():
             handlers = {
                 name: self._served(method, NEEDED[f"{service}/{name}"], proofs) for name, method in table.items()
@@ -120,6 +119,8 @@ class RpcDoor:
         """Parse here, not in grpcio: what it says of malformed bytes and of exceptions is not for callers."""
 
         async def call(raw: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+            if len(raw) > method.message_bytes_max:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the message is larger than this method takes")
             wait_s = self._deadline_s
             if (remaining_s := context.time_remaining()) is not None:
                 wait_s = min(wait_s, remaining_s)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from billing_core.periods import milliseconds_of
 from gateway.catalog_file import parse_catalog, write_catalog
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from gateway.publisher import Publisher
     from gateway.records.database import Database
 
+MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
+"""As the lane has it, so that both doors refuse the same."""
+
+CATALOG_MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What gRPC takes unless told otherwise, so that what stands between takes it too; the file may have 3 MiB of it."""
 
 Request = TypeVar("Request", bound="Message")
 Answered = TypeVar("Answered")
@@ -41,6 +46,7 @@ class Method(Generic[Request]):
     request_type: type[Request]
     customers: Callable[[Request], Iterable[str | None]]
     answer: Callable[[Request, float], Awaitable[Message]]
+    message_bytes_max: int = MESSAGE_BYTES_MAX
 
 
 class Entitlements:
@@ -102,17 +108,15 @@ class Plane:
     async def apply_catalog(
         self, request: catalog_pb2.ApplyCatalogRequest, _: float
     ) -> catalog_pb2.ApplyCatalogResponse:
-        """Take a catalog whole or not at all; what it changes is published when this returns."""
-        catalog = await asyncio.to_thread(parse_catalog, request.source)  # a large file takes a second: checks go on
-        if wrong := unbillable(catalog):
-            raise InvalidRequestError(*wrong)
-        definitions = {plan: write_catalog(catalog.narrowed_to(plan)) for plan in catalog.plans}
+        """Take a catalog whole or not at all; what it changes is published when this returns, or soon after."""
+        # A large file takes seconds: checks go on.
+        product, definitions = await asyncio.to_thread(_sold_by, request.source)
         async with self._database.transaction() as connection:
             applied = await catalogs.apply(
-                connection, catalog.product, request.source, definitions, validate_only=request.validate_only
+                connection, product, request.source, definitions, validate_only=request.validate_only
             )
         await self._publisher.publish_soon()
-        return convert.applied_of(catalog.product, applied)
+        return convert.applied_of(product, applied)
 
     async def create_customer(self, request: customer_pb2.CreateCustomerRequest, _: float) -> customer_pb2.Customer:
         """Create a customer that is its own root."""
@@ -146,6 +150,14 @@ class Plane:
         return convert.invoice_of(await preview(self._database, customer, datetime.now(UTC)))
 
 
+def _sold_by(source: str) -> tuple[str, dict[str, str]]:
+    """Read a catalog's product, and of each of its plans the definition: a catalog of this plan alone."""
+    catalog = parse_catalog(source)
+    if wrong := unbillable(catalog):
+        raise InvalidRequestError(*wrong)
+    return catalog.product, {plan: write_catalog(catalog.narrowed_to(plan)) for plan in catalog.plans}
+
+
 def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Method[Any]]]:
     """List each service's methods: the only table of what this door answers."""
     return {
@@ -160,7 +172,9 @@ def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Met
             ),
         },
         "gateway.v1.CatalogService": {
-            "ApplyCatalog": Method(catalog_pb2.ApplyCatalogRequest, lambda _: (None,), plane.apply_catalog),
+            "ApplyCatalog": Method(
+                catalog_pb2.ApplyCatalogRequest, lambda _: (None,), plane.apply_catalog, CATALOG_MESSAGE_BYTES_MAX
+            ),
         },
         "gateway.v1.CustomerService": {
             "CreateCustomer": Method(

@@ -25,7 +25,7 @@ class ApplyCatalogRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     source: _builtins.str
-    """The catalog file, YAML or JSON, up to 1 MiB."""
+    """The catalog file, YAML or JSON, up to 3 MiB."""
     validate_only: _builtins.bool
     """Check everything and change nothing."""
     def __init__(

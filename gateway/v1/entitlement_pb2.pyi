@@ -149,7 +149,10 @@ class CheckEntitlementResponse(_message.Message):
     """The customer's plan."""
     @_builtins.property
     def upgrade_plans(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Plans that would grant more of this feature, in the catalog's order."""
+        """Plans that would grant more of this feature: at most five, the next step up first. For a limit, higher ceilings of
+        the same window, the lowest first; then ceilings above which use is allowed; at last no ceiling. What is alike, and
+        plans that have the feature at all, come in the catalog's order.
+        """
 
     def __init__(
         self,

@@ -1,6 +1,5 @@
 """Prices, usage and whole catalogs as hypothesis makes them."""
 
-import json
 from dataclasses import replace
 from decimal import Decimal
 
@@ -22,20 +21,13 @@ from billing_core.aggregation import (
 from billing_core.catalog import BILLING_INTERVALS, Catalog, Fee, Meter, MeterPrice, Plan
 from billing_core.currencies import MINOR_DIGITS_OF_CODE
 from billing_core.entitlements import (
-    CEILING_MAX,
-    METERED_WINDOWS,
-    RATE_WINDOWS,
     BooleanFeature,
+    ConcurrencyFeature,
     ConfigFeature,
-    Entitlement,
     Feature,
-    Limit,
+    LicenceFeature,
     MeteredFeature,
-    Overage,
     RateFeature,
-    Setting,
-    Switch,
-    Window,
 )
 from billing_core.money import Currency
 from billing_core.periods import Interval
@@ -63,9 +55,8 @@ from billing_core.prices.by_quantity import QuantityPrice
 from billing_core.prices.models import EventPrice, waits_for_the_end
 from billing_core.prices.terms import AmountOff, ChargeWhen, Conversion, PercentOff, UnitRounding, UnitsOff
 from billing_core.proration import ProrationBasis
+from tests.core.made_entitlements import add_ons_beside, entitlement_of, names, policies, texts
 
-names = st.text("abcXYZ019_.@-", min_size=1, max_size=8)
-texts = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
 currencies = st.sampled_from(sorted(MINOR_DIGITS_OF_CODE)).map(Currency)
 
 
@@ -199,35 +190,6 @@ aggregations = st.one_of(
     st.builds(WindowedMax, st.sampled_from(Interval), st.none() | names),
 )
 
-json_texts = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), texts),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
-    max_leaves=6,
-).map(lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True))
-
-
-def limits(windows: tuple[Window, ...]) -> st.SearchStrategy[Limit]:
-    """Make limits for these windows; an unlimited one has no thresholds."""
-    thresholds = st.lists(st.integers(1, 1000), unique=True, max_size=3).map(sorted).map(tuple)
-    window, overage = st.sampled_from(windows), st.sampled_from(Overage)
-    return st.one_of(
-        st.builds(Limit, st.integers(0, CEILING_MAX), window, overage, thresholds),
-        st.builds(Limit, st.none(), window, overage),
-    )
-
-
-def entitlement_of(feature: Feature) -> st.SearchStrategy[Entitlement]:
-    """Make what a feature of this type takes."""
-    match feature:
-        case BooleanFeature():
-            return st.builds(Switch, st.booleans())
-        case ConfigFeature():
-            return st.builds(Setting, json_texts)
-        case MeteredFeature():
-            return limits(METERED_WINDOWS)
-        case RateFeature():
-            return limits(RATE_WINDOWS)
-
 
 @st.composite
 def catalogs(draw: st.DrawFn) -> Catalog:
@@ -236,13 +198,16 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     measured = Meter("measured", draw(texts), draw(aggregations))  # no price and no limit, so that any of them suits
     features = {name: draw(features_named(name, sorted(meters))) for name in draw(st.sets(names, max_size=4))}
     plans = {name: draw(plans_named(name, sorted(meters), features)) for name in draw(st.sets(names, min_size=1))}
-    return Catalog(draw(names), draw(currencies), {measured.name: measured} | meters, features, plans)
+    measures = {measured.name: measured} | meters
+    catalog = Catalog(draw(names), draw(currencies), measures, features, plans)
+    return replace(catalog, add_ons=draw(add_ons_beside(catalog)) if features else {})
 
 
 def features_named(name: str, meters: list[str]) -> st.SearchStrategy[Feature]:
     """Make a feature of any type."""
-    plain = st.sampled_from([BooleanFeature(name), ConfigFeature(name), RateFeature(name)])
-    return st.one_of(plain, st.builds(MeteredFeature, st.just(name), st.sampled_from(meters)))
+    kinds = (BooleanFeature, ConfigFeature, RateFeature, ConcurrencyFeature, LicenceFeature)
+    plain = [st.builds(kind, st.just(name), policies) for kind in kinds]
+    return st.one_of(*plain, st.builds(MeteredFeature, st.just(name), st.sampled_from(meters), policies))
 
 
 @st.composite
@@ -263,4 +228,6 @@ def plans_named(draw: st.DrawFn, name: str, meters: list[str], features: dict[st
         ],
         {name: draw(entitlement_of(feature)) for name, feature in features.items() if draw(st.booleans())},
         draw(st.sampled_from([*ProrationBasis, None])),
+        draw(st.none() | st.integers(1, 365)),
+        draw(st.integers(0, 365)),
     )

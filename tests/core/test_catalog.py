@@ -115,14 +115,6 @@ def with_entitlement(name: str, entitlement: object) -> Catalog:
         (lambda: with_entitlement("seats", Switch(True)), "plans.p.entitlements.seats: a value of type Switch does"),
         (lambda: with_entitlement("tokens", Setting("5")), "plans.p.entitlements.tokens: a value of type Setting"),
         (lambda: with_entitlement("requests", Switch(True)), "plans.p.entitlements.requests: a value of type Switch"),
-        (
-            lambda: with_entitlement("tokens", Limit(1, Window.SECOND)),
-            "plans.p.entitlements.tokens.window: 'second' does not suit a metered feature; expected one of billing_",
-        ),
-        (
-            lambda: with_entitlement("requests", Limit(1, Window.BILLING_PERIOD)),
-            "plans.p.entitlements.requests.window: 'billing_period' does not suit a rate feature; expected one of day",
-        ),
     ],
     ids=lambda value: value[:50] if isinstance(value, str) else "",
 )
@@ -154,18 +146,20 @@ def test_the_least_and_the_most_that_a_limit_takes() -> None:
 
 
 def test_windows_name_their_interval() -> None:
-    """All windows but the billing period are intervals of the calendar."""
+    """All windows but the billing period and the lifetime are intervals of the calendar."""
     intervals = [window.interval for window in Window]
-    assert intervals == [*(interval for interval in Interval if interval is not Interval.YEAR), None]
+    assert intervals == [*Interval, None, None]
 
 
 @given(made.catalogs(), st.data())
 def test_a_narrowed_catalog_keeps_what_its_plan_needs(catalog: Catalog, data: st.DataObject) -> None:
-    """The plan is the same, nothing else is left, and other plans' changes do not reach it."""
+    """The plan and all add-ons are the same, nothing else is left, and other plans' changes do not reach it."""
     name = data.draw(st.sampled_from(sorted(catalog.plans)))
     narrowed = catalog.narrowed_to(name)
     assert narrowed.plans == {name: catalog.plans[name]}
-    assert set(narrowed.features) == set(catalog.plans[name].entitlements)
+    assert narrowed.add_ons == catalog.add_ons
+    added = {feature for add_on in catalog.add_ons.values() for feature in add_on.entitlements}
+    assert set(narrowed.features) == set(catalog.plans[name].entitlements) | added
     other = replace(PLAN, name="another-one")
     grown = replace(catalog, plans={**catalog.plans, other.name: other}, meters={**catalog.meters, "mm": Meter("mm")})
     assert grown.narrowed_to(name) == narrowed

@@ -218,7 +218,8 @@ async def test_unknown_fields_are_ignored_and_unknown_methods_refused(door: Door
         others = [CHECK + "s", "/gateway.v2.EntitlementService/CheckEntitlement", "/x"]
         for method, raw, code in [
             *((other, b"", StatusCode.UNIMPLEMENTED) for other in others),
-            (CATALOG, bytes(2 * 1024 * 1024 + 1), StatusCode.RESOURCE_EXHAUSTED),
+            (CATALOG, bytes(4 * 1024 * 1024 + 1), StatusCode.RESOURCE_EXHAUSTED),
+            (SUBSCRIPTION, bytes(2 * 1024 * 1024 + 1), StatusCode.RESOURCE_EXHAUSTED),
         ]:
             with pytest.raises(aio.AioRpcError) as refused:
                 await door.ask(method, raw)
