@@ -16,7 +16,7 @@ from gateway import app, embedded
 from gateway.counters import keys
 from gateway.counters.connection import Address, Connection
 from gateway.counters.publish import publish
-from gateway.entitlements import CustomerDocument, customer_document, plan_document
+from gateway.documents import CustomerDocument, customer_document, plan_document
 from gateway.settings import Settings
 
 if TYPE_CHECKING:

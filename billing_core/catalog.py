@@ -174,10 +174,10 @@ class Catalog:
         """
         plan = self.plans[plan_name]
         given = set(plan.entitlements).union(*(add_on.entitlements for add_on in self.add_ons.values()))
-        features = {name: feature for name, feature in self.features.items() if name in given}
+        features = {name: self.features[name] for name in sorted(given)}
         used = {meter for price in plan.prices for meter in price.meters}
         used |= {feature.meter for feature in features.values() if isinstance(feature, MeteredFeature)}
-        meters = {name: meter for name, meter in self.meters.items() if name in used}
+        meters = {name: self.meters[name] for name in sorted(used)}
         return replace(self, meters=meters, features=features, plans={plan_name: plan})
 
     def _check_references(self) -> None:

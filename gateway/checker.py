@@ -21,7 +21,8 @@ from gateway.counters.consume import (
     Order,
 )
 from gateway.decision import Decision, Reason, Tally, decide_counted, degrade, refuse
-from gateway.entitlements import Wanted, customer_document
+from gateway.documents import customer_document
+from gateway.entitlements import Wanted
 from gateway.errors import IdempotencyKeyReusedError, StoreCorruptError, StoreUnavailableError
 from gateway.prepared import Counting, Prepared, Preparing, Settled
 from gateway.telemetry import Event, Seldom

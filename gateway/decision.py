@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.errors import InvalidRequestError, Violation
+from gateway.limits import Absent, Licences, Setting, Suspended, Switch, TrialOver
 
 if TYPE_CHECKING:
     from billing_core.entitlements import Window
@@ -27,13 +29,17 @@ class Reason(IntEnum):
 
     OK = 1
     CUSTOMER_UNKNOWN = 2
+    CUSTOMER_SUSPENDED = 3
     NO_SUBSCRIPTION = 4
     FEATURE_UNKNOWN = 5
     FEATURE_NOT_IN_PLAN = 6
     FEATURE_OFF = 7
     QUOTA_EXCEEDED = 8
     RATE_EXCEEDED = 9
+    CONCURRENCY_EXCEEDED = 10
+    SEATS_EXCEEDED = 11
     REQUEST_EXCEEDS_LIMIT = 14
+    TRIAL_OVER = 15
     STORE_UNAVAILABLE = 16
 
 
@@ -71,21 +77,6 @@ def identifier_violations(field: str, value: str) -> list[Violation]:
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
-    """A boolean feature: on or off."""
-
-    on: bool
-    upgrade_plans: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A config feature: its value is handed out as JSON."""
-
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
 class Limit:
     """A metered feature or a rate: a ceiling (none when unlimited) on what is used in a window."""
 
@@ -94,16 +85,6 @@ class Limit:
     ceiling: int | None
     overage: bool
     upgrade_plans: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """A feature of the product that the customer's plan does not name."""
-
-    upgrade_plans: tuple[str, ...]
-
-
-Entitlement = Switch | Setting | Limit | Absent
 
 
 class Tally(msgspec.Struct, frozen=True, gc=False):
@@ -136,20 +117,30 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     upgrade_plans: tuple[str, ...] = ()
 
 
-def decide(entitlement: Switch | Setting | Absent, plan: str, version: int) -> Decision:
+Uncounted: TypeAlias = Switch | Setting | Licences | Absent | Suspended | TrialOver
+
+
+def decide(entitlement: Uncounted, plan: str, version: int, quantity: int = 1) -> Decision:
     """Answer what needs no counter."""
+    admitted = Decision(allowed=True, reason=Reason.OK, decision_id=_unstored(Reason.OK, version), plan=plan)
     match entitlement:
-        case Switch(on=True):
-            return Decision(allowed=True, reason=Reason.OK, decision_id=_unstored(Reason.OK, version), plan=plan)
-        case Switch(upgrade_plans=upgrades):
-            return refuse(Reason.FEATURE_OFF, plan, version, upgrades)
+        case Switch(on=on, upgrade_plans=upgrades):
+            decision = admitted if on else refuse(Reason.FEATURE_OFF, plan, version, upgrades)
         case Setting(value=value):
-            identity = _unstored(Reason.OK, version)
-            return Decision(allowed=True, reason=Reason.OK, decision_id=identity, plan=plan, value=value)
+            decision = replace(admitted, value=value)
+        case Licences(ceiling=ceiling, upgrade_plans=upgrades):
+            enough = ceiling is None or quantity <= ceiling
+            told = admitted if enough else refuse(Reason.SEATS_EXCEEDED, plan, version, upgrades)
+            decision = replace(told, limit=ceiling)
         case Absent(upgrade_plans=upgrades):
-            return refuse(Reason.FEATURE_NOT_IN_PLAN, plan, version, upgrades)
+            decision = refuse(Reason.FEATURE_NOT_IN_PLAN, plan, version, upgrades)
+        case Suspended():
+            decision = refuse(Reason.CUSTOMER_SUSPENDED, plan, version)
+        case TrialOver():
+            decision = refuse(Reason.TRIAL_OVER, plan, version)
         case _:
             assert_never(entitlement)
+    return decision
 
 
 def decide_counted(limit: Limit, claim: Claim, tally: Tally, plan: str, version: int) -> Decision:

@@ -1,7 +1,7 @@
 """What each customer may do, compiled from its documents and held in memory: found at once, or fetched first.
 
 Two documents decide: the customer's (which plan, since when, in which bucket) and that of its plan's version (every
-feature of the product). Both are JSON, written by the publisher; what was replaced is announced and believed no more.
+feature of the product). What was replaced is announced and believed no more.
 """
 
 from __future__ import annotations
@@ -9,18 +9,31 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from datetime import UTC
 from sys import intern
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from billing_core.entitlements import Window  # noqa: TC001 - msgspec reads it at run time
-from billing_core.periods import Interval  # noqa: TC001 - as above
-from gateway.decision import Absent, Entitlement, Limit, Reason, Setting, Switch
+from gateway.decision import Reason
+from gateway.documents import (
+    CUSTOMER_PREFIX,
+    PLAN_PREFIX,
+    customer_document,
+    decode_customer,
+    decode_plan,
+    plan_document,
+)
 from gateway.errors import StoreCorruptError
+from gateway.limits import offers_of
+from gateway.windows import Timeline, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from billing_core.periods import Interval
+    from gateway.documents import Particulars
+    from gateway.limits import Offer
 
 CUSTOMERS_MAX: Final = 1_000_000
 """About 270 bytes each; who was not asked for lately goes first."""
@@ -31,81 +44,8 @@ CHANCES_MAX: Final = 64
 GONE_S: Final = -math.inf
 """When a document was confirmed that was replaced: never."""
 
-BUCKET_MAX: Final = 63
-ANCHOR_MS_MAX: Final = 200 * 365 * 86_400_000
-"""No billing period is counted from a later day than one in 2169."""
-
 UNKNOWN_MAX: Final = 10_000
 """Ids that name no customer are remembered apart, so that guessing ids never drives out customers."""
-
-
-_CUSTOMER: Final = "doc:l:"
-_PLAN: Final = "plan:"
-
-
-def customer_document(customer: str) -> str:
-    """``doc:l:<customer>``."""
-    return _CUSTOMER + customer
-
-
-def plan_document(plan: str, version: int) -> str:
-    """``plan:<plan>:<version>``."""
-    return f"{_PLAN}{plan}:{version}"
-
-
-_Version = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
-
-
-class CustomerDocument(msgspec.Struct, frozen=True):
-    """Who a customer is to the counters, and its plan; plan is empty without a subscription."""
-
-    version: _Version
-    customer: str
-    root: str
-    bucket: Annotated[int, msgspec.Meta(ge=0, le=BUCKET_MAX)]
-    plan: str = ""
-    plan_version: Annotated[int, msgspec.Meta(ge=0)] = 0
-    anchor_ms: Annotated[int, msgspec.Meta(ge=0, le=ANCHOR_MS_MAX)] = 0
-    """The moment from which billing periods are counted."""
-
-
-class Boolean(msgspec.Struct, frozen=True, tag_field="type", tag="boolean"):
-    """A feature that is on or off."""
-
-    on: bool
-    upgrade_plans: tuple[str, ...] = ()
-
-
-class Config(msgspec.Struct, frozen=True, tag_field="type", tag="config"):
-    """A feature that is a value."""
-
-    value: msgspec.Raw
-
-
-class Counted(msgspec.Struct, frozen=True, tag_field="type", tag="counted"):
-    """A feature that is counted: metered, or a rate when it has no meter; unlimited when it has no ceiling."""
-
-    window: Window
-    meter: str | None = None
-    ceiling: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None = None
-    overage: bool = False
-    upgrade_plans: tuple[str, ...] = ()
-
-
-class Missing(msgspec.Struct, frozen=True, tag_field="type", tag="missing"):
-    """A feature of the product that this plan does not have."""
-
-    upgrade_plans: tuple[str, ...] = ()
-
-
-class PlanDocument(msgspec.Struct, frozen=True):
-    """One version of a plan; its own `version` rises when a catalog changes what the plan says of other plans."""
-
-    version: _Version
-    plan: str
-    plan_version: _Version
-    billing_interval: Interval
-    features: dict[str, Boolean | Config | Counted | Missing]
 
 
 class Plan(msgspec.Struct):
@@ -113,7 +53,7 @@ class Plan(msgspec.Struct):
 
     name: str
     billing_interval: Interval
-    features: Mapping[str, Entitlement]
+    features: Mapping[str, Offer]
     confirmed_s: float
     """When Redis last said so."""
 
@@ -132,12 +72,14 @@ class Customer(msgspec.Struct, gc=False):
     """The name of its plan's document; empty without a subscription."""
     confirmed_s: float
     """When Redis last said so."""
+    particulars: Particulars | None = None
+    """What few have: an ordinary customer costs no more for it than this."""
     asked: bool = False
     """Lately: it stays a while longer."""
 
     def said(self) -> tuple[object, ...]:
         """Return what its document says."""
-        return self.bucket, self.version, self.anchor_ms, self.plan
+        return self.bucket, self.version, self.anchor_ms, self.plan, self.particulars
 
 
 Held = TypeVar("Held", Customer, Plan)
@@ -148,6 +90,13 @@ class Subscriber(NamedTuple):
 
     customer: Customer
     plan: Plan
+
+    @property
+    def timeline(self) -> Timeline:
+        """How its time is counted."""
+        own = self.customer.particulars
+        zone = UTC if own is None else zone_named(own.timezone)
+        return Timeline(zone, self.customer.anchor_ms, self.plan.billing_interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +147,7 @@ class Entitlements:
     def hold(self, document: str, found: bytes | None, now_s: float) -> None:
         """Take in what was fetched; raises StoreCorruptError when it is no document of ours."""
         try:
-            if document.startswith(_PLAN):
+            if document.startswith(PLAN_PREFIX):
                 self._hold_plan(document, found, now_s)
             else:
                 self._hold_customer(document, found, now_s)
@@ -207,10 +156,10 @@ class Entitlements:
 
     def forget(self, document: str) -> None:
         """Believe a document no more that was replaced."""
-        if document.startswith(_PLAN):
+        if document.startswith(PLAN_PREFIX):
             held: Customer | Plan | None = self._plans.get(document)
         else:
-            customer = document.removeprefix(_CUSTOMER)
+            customer = document.removeprefix(CUSTOMER_PREFIX)
             held = self._customers.get(customer)
             self._unknown.pop(customer, None)
         if held is not None:
@@ -226,7 +175,7 @@ class Entitlements:
         return now_s - confirmed_s < self._usable_for_s
 
     def _hold_customer(self, document: str, found: bytes | None, now_s: float) -> None:
-        customer = document.removeprefix(_CUSTOMER)
+        customer = document.removeprefix(CUSTOMER_PREFIX)
         held = self._customers.get(customer)
         if found is None:
             if held is not None:
@@ -236,11 +185,9 @@ class Entitlements:
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
             return
-        said = _customer.decode(found)
-        if said.customer != customer:
-            raise ValueError(f"it is that of {said.customer}")
+        said = decode_customer(document, found)
         plan = plan_document(said.plan, said.plan_version) if said.plan else ""
-        told = Customer(said.bucket, said.version, said.anchor_ms, intern(plan), now_s)
+        told = Customer(said.bucket, said.version, said.anchor_ms, intern(plan), now_s, said.particulars)
         self._unknown.pop(customer, None)
         if held is None:
             self._customers[customer] = told
@@ -252,11 +199,8 @@ class Entitlements:
     def _hold_plan(self, document: str, found: bytes | None, now_s: float) -> None:
         if found is None:
             raise ValueError("a customer is on a plan that was never published")
-        said = _plan.decode(found)
-        if document != plan_document(said.plan, said.plan_version):
-            raise ValueError(f"it is that of {said.plan} {said.plan_version}")
-        features = {name: _compiled(feature) for name, feature in said.features.items()}
-        told = Plan(said.plan, said.billing_interval, features, now_s)
+        said = decode_plan(document, found)
+        told = Plan(said.plan, said.billing_interval, offers_of(said), now_s)
         held = self._plans.get(document)
         self._plans[document] = told if held is None else _confirmed(held, told)
 
@@ -273,22 +217,6 @@ class Entitlements:
             self._turns.rotate(-1)
         gone = self._customers.pop(self._turns.popleft())
         gone.confirmed_s = GONE_S
-
-
-_customer: Final = msgspec.json.Decoder(CustomerDocument)
-_plan: Final = msgspec.json.Decoder(PlanDocument)
-
-
-def _compiled(feature: Boolean | Config | Counted | Missing) -> Entitlement:
-    match feature:
-        case Boolean():
-            return Switch(feature.on, feature.upgrade_plans)
-        case Config():
-            return Setting(bytes(feature.value).decode())
-        case Counted():
-            return Limit(feature.meter, feature.window, feature.ceiling, feature.overage, feature.upgrade_plans)
-        case Missing():
-            return Absent(feature.upgrade_plans)
 
 
 def _confirmed(held: Held, told: Held) -> Held:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
-import msgspec
-
-from billing_core.entitlements import Limit, MeteredFeature, Overage, Setting, Switch
+from billing_core.entitlements import AllowedWhen
 from gateway.catalog_file import parse_catalog
-from gateway.entitlements import Boolean, Config, Counted, Missing, PlanDocument
+from gateway.documents import PlanDocument, When, feature_of, given_of
 from gateway.upgrades import Upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from billing_core.catalog import Catalog
-    from billing_core.entitlements import Entitlement, Feature
+    from billing_core.entitlements import Feature
+
+_DAY_MS: Final = 86_400_000
+_USUAL: Final = AllowedWhen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +47,20 @@ def read_plan_document(definition: str, plan: str, version: int, in_force: InFor
 def document_of(sold: Catalog, plan: str, version: int, in_force: InForce) -> PlanDocument:
     """Say of every feature of the product what this version of the plan gives, and which plans would give more.
 
-    What the plan gives is as it was `sold`; which features there are and what other plans give is as it is `in_force`.
+    What the plan and the add-ons beside it give is as it was `sold`; which features there are and what other plans give
+    is as it is `in_force`.
     """
-    mine = sold.plans[plan].entitlements
-    features: dict[str, Boolean | Config | Counted | Missing] = {}
-    for name, feature in (dict(in_force.features) | dict(sold.features)).items():
-        given = mine.get(name)
-        features[name] = _feature(feature, given, in_force.upgrades.of(plan, name, given))
-    return PlanDocument(in_force.version, plan, version, sold.plans[plan].billing_interval, features)
-
-
-def _feature(
-    feature: Feature, given: Entitlement | None, upgrades: tuple[str, ...]
-) -> Boolean | Config | Counted | Missing:
-    match given:
-        case None:
-            return Missing(upgrades)
-        case Switch(on=on):
-            return Boolean(on, upgrades)
-        case Setting(json_text=text):
-            return Config(msgspec.Raw(text.encode()))
-        case Limit(ceiling=ceiling, window=window, overage=overage):
-            meter = feature.meter if isinstance(feature, MeteredFeature) else None
-            return Counted(window, meter, ceiling, overage is Overage.ALLOW, upgrades)
+    mine = sold.plans[plan]
+    known = dict(in_force.features) | dict(sold.features)
+    features, when = {}, {}
+    for name, feature in known.items():
+        given = mine.entitlements.get(name)
+        features[name] = feature_of(feature, given, in_force.upgrades.of(plan, name, given))
+        if feature.when != _USUAL:
+            when[name] = When(feature.when.paused, feature.when.suspended, feature.when.past_due)
+    add_ons = {
+        add_on.name: {name: given_of(sold.features[name], given) for name, given in add_on.entitlements.items()}
+        for add_on in sold.add_ons.values()
+    }
+    grace_ms = mine.grace_days * _DAY_MS
+    return PlanDocument(in_force.version, plan, version, mine.billing_interval, features, when, add_ons, grace_ms)

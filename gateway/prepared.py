@@ -6,10 +6,12 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from billing_core.entitlements import Algorithm, Align
 from gateway.counters.consume import Key, Order
 from gateway.counters.usage import pack_claim
-from gateway.decision import Absent, Limit, Reason, Setting, Switch, decide, refuse
-from gateway.windows import COMPUTED_MS, Calendar
+from gateway.decision import Limit, Reason, decide, degrade, refuse
+from gateway.limits import Allowance, Metered, NamedLicences, Rate, Rated, Slots, entitlement_of
+from gateway.windows import FOREVER_MS, Calendar
 
 if TYPE_CHECKING:
     from gateway.counters.standing import Standing
@@ -58,35 +60,44 @@ class Preparing:
     def find_out(self, claim: Claim, who: Subscriber, now_s: float) -> Settled | Counting:
         """Return what a claim of this customer comes to from now on."""
         customer, plan = who
-        match plan.features.get(claim.feature):
-            case None:
-                return Settled(customer, plan, refuse(Reason.FEATURE_UNKNOWN, plan.name, customer.version))
-            case Switch() | Setting() | Absent() as entitlement:
-                return Settled(customer, plan, decide(entitlement, plan.name, customer.version))
-            case Limit() as limit:
-                return self._counting(claim, who, limit, now_s)
+        offer = plan.features.get(claim.feature)
+        if offer is None:
+            return Settled(customer, plan, refuse(Reason.FEATURE_UNKNOWN, plan.name, customer.version))
+        now_ms = self._standing.now_ms()
+        found = entitlement_of(offer, customer.particulars, self._calendar, who.timeline, now_ms)
+        until_s = math.inf if found.until_ms == FOREVER_MS else now_s + (found.until_ms - now_ms) / 1000
+        match found.entitlement:
+            case Metered() | Rated() | Slots() | NamedLicences() as entitlement:
+                limit = _only_limit(entitlement)
+                if limit is None:  # what takes more than one counter is not counted yet, and so not allowed
+                    return Settled(customer, plan, degrade(plan.name, customer.version), until_s)
+                return self._counting(claim, who, limit, (now_ms, now_s), until_s)
+            case entitlement:
+                decision = decide(entitlement, plan.name, customer.version, claim.quantity)
+                return Settled(customer, plan, decision, until_s)
 
-    def _counting(self, claim: Claim, who: Subscriber, limit: Limit, now_s: float) -> Counting:
+    def _counting(
+        self, claim: Claim, who: Subscriber, one: _Counted, now: tuple[int, float], until_s: float
+    ) -> Counting:
         customer, plan = who
-        start_ms, end_ms, until_s = 0, COMPUTED_MS.get(limit.window, 0), math.inf
-        if not end_ms:
-            now_ms = self._standing.now_ms()
-            start_ms, end_ms = self._calendar.span(limit.window, now_ms, customer.anchor_ms, plan.billing_interval)
-            until_s = now_s + (end_ms - now_ms) / 1000
-        event, counter = None, f"{claim.feature}:{limit.window.value}"
+        limit, (now_ms, now_s) = one.limit, now
+        start_ms, end_ms, _ = self._calendar.running(limit.window, one.align, who.timeline, now_ms)
+        if start_ms:
+            until_s = min(until_s, now_s + (end_ms - now_ms) / 1000)
+        event = None
         if limit.meter is not None:
             event = pack_claim(
-                *(claim.customer, claim.feature, limit.meter, claim.quantity, customer.version), counter, start_ms
+                *(claim.customer, claim.feature, limit.meter, claim.quantity, customer.version), one.counter, start_ms
             )
         order = Order(
             bucket=customer.bucket,
             customer=claim.customer,
-            counter=counter,
+            counter=one.counter,
             window_start_ms=start_ms,
             window_end_ms=end_ms,
             quantity=claim.quantity,
             version=customer.version,
-            ceiling=None if limit.overage else limit.ceiling,
+            ceiling=one.ceiling,
             event=event,
             key=self._key(claim),
             peek=claim.peek,
@@ -104,3 +115,26 @@ class Preparing:
             fingerprint=hashlib.sha256(asked.encode()).hexdigest()[:16],
             remember_ms=self._idempotency_ttl_ms,
         )
+
+
+class _Counted(NamedTuple):
+    """A limit that one counter counts in windows, and where it refuses."""
+
+    limit: Limit
+    counter: str
+    align: Align
+    ceiling: int | None
+
+
+def _only_limit(entitlement: Metered | Rated | Slots | NamedLicences) -> _Counted | None:
+    """Return the limit of what has just one, in windows that begin anew."""
+    match entitlement:
+        case Metered(members=(Allowance(rollover=None) as one,), rates=(), by=None, beyond=beyond):
+            limit = Limit(entitlement.meter, one.window, one.size, beyond != 0, entitlement.upgrade_plans)
+            ceiling = None if one.size is None or beyond is None else one.size + beyond
+            return _Counted(limit, one.counter, one.align, ceiling)
+        case Rated(rates=(Rate(algorithm=Algorithm.FIXED) as rate,), upgrade_plans=upgrades):
+            limit = Limit(None, rate.window, rate.ceiling, overage=False, upgrade_plans=upgrades)
+            return _Counted(limit, rate.counter, Align.CALENDAR, rate.ceiling)
+        case _:
+            return None

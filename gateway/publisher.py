@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from billing_core.periods import milliseconds_of
 from gateway.counters import keys
 from gateway.counters.publish import begin_publishing, mark_published, publish, published_by
 from gateway.counters.reconnect import stay_connected
-from gateway.entitlements import CustomerDocument, customer_document, plan_document
+from gateway.customer_documents import NOTHING, customer_document_of
+from gateway.documents import CustomerDocument, customer_document, plan_document
 from gateway.errors import StoreUnavailableError
 from gateway.plan_documents import InForce, read_plan_document
 from gateway.records import catalogs, credentials, customers, publications
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.counters.connection import Address, Connection
-    from gateway.entitlements import PlanDocument
+    from gateway.documents import PlanDocument
     from gateway.records.database import Connection as Transaction
     from gateway.records.database import Database
 
@@ -198,12 +199,4 @@ class Publisher:
 
 async def _customer(transaction: Transaction, customer: str) -> CustomerDocument:
     row = await customers.read(transaction, customer)
-    document = CustomerDocument(row.document_version, row.customer, row.root, row.bucket)
-    if (subscription := row.subscription) is None:
-        return document
-    return msgspec.structs.replace(
-        document,
-        plan=subscription.plan,
-        plan_version=subscription.plan_version,
-        anchor_ms=milliseconds_of(subscription.anchor),
-    )
+    return customer_document_of(row, row.subscription, NOTHING, {}, datetime.now(UTC))

@@ -48,7 +48,7 @@ from billing_core.entitlements.limits import (
     Rollover,
 )
 from billing_core.entitlements.numbers import CEILING_MAX
-from billing_core.entitlements.rates import RATES_MAX, Algorithm, Rate, Rates
+from billing_core.entitlements.rates import RATES_MAX, Algorithm, Rate, Rates, burst_max, ceiling_max
 from billing_core.entitlements.windows import LONG_WINDOWS, METERED_WINDOWS, RATE_WINDOWS, Align, Window
 
 __all__ = [
@@ -92,6 +92,8 @@ __all__ = [
     "Setting",
     "Switch",
     "Window",
+    "burst_max",
+    "ceiling_max",
     "check_adds",
     "check_adds_to",
     "check_fits",

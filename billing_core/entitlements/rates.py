@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import assert_never
 
 from billing_core.entitlements.numbers import CEILING_MAX, check_ceiling, check_whole
 from billing_core.entitlements.windows import RATE_WINDOWS, Window, check_window
@@ -28,8 +29,7 @@ class Algorithm(Enum):
 class Rate:
     """So many uses in a short window; a ceiling of None is unlimited.
 
-    Without a burst, a steady flow may run ahead by all of its ceiling. What is counted must come out exactly in
-    doubles: hence the bounds of a sliding ceiling, in ms, and of a burst, in µs.
+    Without a burst, a steady flow may run ahead by all of its ceiling.
     """
 
     ceiling: int | None
@@ -41,17 +41,17 @@ class Rate:
         check_window("window", self.window, RATE_WINDOWS, "is too long for a rate")
         check_type("algorithm", self.algorithm, Algorithm)
         check_ceiling("limit", self.ceiling, unlimited=self.algorithm is Algorithm.FIXED)
-        length_ms = _MS[self.window]
+        most = ceiling_max(self.algorithm, self.window)
         match self.algorithm:
             case Algorithm.SLIDING:
                 problem = f"cannot be counted exactly over a sliding {self.window.value}"
-                check_whole("limit", self.ceiling, 0, CEILING_MAX // length_ms, problem)
+                check_whole("limit", self.ceiling, 0, most, problem)
             case Algorithm.GCRA:
                 problem = f"is no steady flow per {self.window.value}, in microseconds"
-                check_whole("limit", self.ceiling, 1, min(CEILING_MAX, length_ms * 1000), problem)
+                check_whole("limit", self.ceiling, 1, most, problem)
                 field = "limit" if self.burst is None else "burst"
                 problem = f"cannot be counted exactly as a burst per {self.window.value}"
-                check_whole(field, self.burst_or_ceiling, 1, CEILING_MAX // (length_ms * 1000), problem)
+                check_whole(field, self.burst_or_ceiling, 1, burst_max(self.window), problem)
             case Algorithm.FIXED:
                 pass
         if self.burst is not None and self.algorithm is not Algorithm.GCRA:
@@ -63,6 +63,27 @@ class Rate:
     def burst_or_ceiling(self) -> int | None:
         """How many uses may come at once."""
         return self.ceiling if self.burst is None else self.burst
+
+
+def ceiling_max(algorithm: Algorithm, window: Window) -> int:
+    """Return the highest ceiling that is counted exactly, in doubles.
+
+    A sliding window multiplies uses by milliseconds; a steady flow has at most one use in a microsecond.
+    """
+    match algorithm:
+        case Algorithm.FIXED:
+            return CEILING_MAX
+        case Algorithm.SLIDING:
+            return CEILING_MAX // _MS[window]
+        case Algorithm.GCRA:
+            return _MS[window] * 1000
+        case _:
+            assert_never(algorithm)
+
+
+def burst_max(window: Window) -> int:
+    """Return how many uses of a steady flow may come at once: they are multiplied by microseconds, exactly."""
+    return CEILING_MAX // (_MS[window] * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
-"""Dates, times, parts of time and time zones as they are written; the only place that looks zones up."""
+"""Dates, times, parts of time and time zones as they are written."""
 
 import re
-import zoneinfo
 from datetime import UTC, datetime, tzinfo
 
 from billing_core.errors import InvalidValueError
@@ -9,6 +8,7 @@ from billing_core.names import one_of
 from billing_core.periods import Period, moment_of_clock
 from billing_core.proration import ProrationBasis
 from gateway.catalog_file.places import Place
+from gateway.windows import zone_named
 
 BOUNDS = 2
 NOT_PRORATED = "none"
@@ -22,7 +22,7 @@ _MOMENT = re.compile(
 
 def read_zone(place: Place) -> tzinfo:
     """Read a time zone by its IANA name; without one it is UTC, also where the system knows no zones."""
-    return (place.taken(_zone) if place.exists else None) or UTC
+    return (place.taken(zone_named) if place.exists else None) or UTC
 
 
 def read_moment(place: Place, zone: tzinfo) -> datetime | None:
@@ -56,14 +56,6 @@ def read_proration(place: Place) -> ProrationBasis | None:
 def write_proration(proration: ProrationBasis | None) -> str:
     """Write it as it is read."""
     return NOT_PRORATED if proration is None else proration.value
-
-
-def _zone(text: str) -> tzinfo:
-    try:
-        return UTC if text == "UTC" else zoneinfo.ZoneInfo(text)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder, such as America
-        rule = "an IANA name such as Europe/Berlin, of a zone that this system knows"
-        raise InvalidValueError("timezone", text, "is not a time zone", rule) from error
 
 
 def _moment(text: str, zone: tzinfo) -> datetime:

@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 from billing_core.entitlements import Window
 from gateway.decision import (
     QUANTITY_MAX,
-    Absent,
     Claim,
     Decision,
     Limit,
     Reason,
-    Setting,
-    Switch,
     Tally,
+    Uncounted,
     decide,
     decide_counted,
     degrade,
@@ -24,6 +22,7 @@ from gateway.decision import (
     refuse,
 )
 from gateway.errors import InvalidRequestError, Violation
+from gateway.limits import Absent, Licences, Setting, Suspended, Switch, TrialOver
 from gateway.v1 import entitlement_pb2
 
 QUOTA = Limit("calls", Window.MONTH, 100, overage=False, upgrade_plans=("scale",))
@@ -59,11 +58,19 @@ def tally(used: int, *, admitted: bool, replayed: bool = False) -> Tally:
             Absent(("up", "top")),
             Decision(False, Reason.FEATURE_NOT_IN_PLAN, "FEATURE_NOT_IN_PLAN.7", "basic", upgrade_plans=("up", "top")),
         ),
+        (Licences(3, ("up",)), Decision(True, Reason.OK, "OK.7", "basic", limit=3)),
+        (Licences(None, ()), Decision(True, Reason.OK, "OK.7", "basic")),
+        (
+            Licences(2, ("up",)),
+            Decision(False, Reason.SEATS_EXCEEDED, "SEATS_EXCEEDED.7", "basic", limit=2, upgrade_plans=("up",)),
+        ),
+        (Suspended(), Decision(False, Reason.CUSTOMER_SUSPENDED, "CUSTOMER_SUSPENDED.7", "basic")),
+        (TrialOver(), Decision(False, Reason.TRIAL_OVER, "TRIAL_OVER.7", "basic")),
     ],
 )
-def test_what_needs_no_counter(entitlement: Switch | Setting | Absent, expected: Decision) -> None:
-    """A switch, a setting and what the plan lacks: decided whole, the id carries reason and document version."""
-    assert decide(entitlement, "basic", 7) == expected
+def test_what_needs_no_counter(entitlement: Uncounted, expected: Decision) -> None:
+    """Switches, settings, licences and what refuses everything: the id carries reason and document version."""
+    assert decide(entitlement, "basic", 7, quantity=3) == expected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,22 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from billing_core.catalog import Plan
-from billing_core.entitlements import Entitlement, Limit, Overage, Setting, Switch, Window
+from billing_core.entitlements import (
+    ActiveFor,
+    Concurrency,
+    Entitlement,
+    Licences,
+    Limit,
+    NamedLicences,
+    Overage,
+    OverageCap,
+    PerSubscription,
+    Rate,
+    Rates,
+    Setting,
+    Switch,
+    Window,
+)
 from billing_core.periods import Interval
 from gateway.upgrades import UPGRADES_MAX, Upgrades
 
@@ -22,6 +37,7 @@ ON, OFF, SMALL = Switch(on=True), Switch(on=False), Setting('"small"')
 TEN, TWENTY, UNLIMITED = (Limit(ceiling, Window.MONTH) for ceiling in (10, 20, None))
 TEN_AND_OVERAGE = Limit(10, Window.MONTH, Overage.ALLOW)
 TWENTY_A_DAY = Limit(20, Window.DAY)
+TEN_UP_TO_TWENTY = Limit(10, Window.MONTH, OverageCap(10))
 FIVE_A_DAY_AND_OVERAGE = Limit(5, Window.DAY, Overage.ALLOW)
 UNLIMITED_A_DAY = Limit(None, Window.DAY)
 
@@ -35,6 +51,12 @@ ENTITLEMENTS = st.one_of(
         st.sampled_from(Overage),
     ),
 )
+
+
+def per(*ceilings: int | None) -> Rates:
+    """Make rates per second and, of a second number, per minute."""
+    windows = (Window.SECOND, Window.MINUTE)
+    return Rates(tuple(Rate(ceiling, window) for ceiling, window in zip(ceilings, windows, strict=False)))
 
 
 def plans_giving(entitlements: Sequence[Entitlement | None]) -> list[Plan]:
@@ -102,6 +124,17 @@ def test_they_are_the_first_of_all_that_give_more(
         (TEN_AND_OVERAGE, UNLIMITED),
         (TWENTY, TEN_AND_OVERAGE),
         (TWENTY_A_DAY, TEN_AND_OVERAGE),
+        (TEN, TEN_UP_TO_TWENTY),
+        (TEN_UP_TO_TWENTY, TEN_AND_OVERAGE),
+        (per(10), per(20)),
+        (per(10, 100), per(10, 200)),
+        (per(10, 100), per(None, 100)),
+        (per(10), per(None)),
+        (Concurrency(3), Concurrency(4)),
+        (Concurrency(3), Concurrency(None)),
+        (Licences(3), Licences(4)),
+        (NamedLicences(3, Window.MONTH), NamedLicences(4, Window.MONTH)),
+        (NamedLicences(3, ActiveFor(30)), NamedLicences(None, Window.MONTH)),
     ],
 )
 def test_more_is_more_in_one_direction(mine: Entitlement | None, theirs: Entitlement) -> None:
@@ -125,6 +158,12 @@ def test_more_is_more_in_one_direction(mine: Entitlement | None, theirs: Entitle
         (UNLIMITED, UNLIMITED_A_DAY),
         (OFF, TEN),
         (TEN, ON),
+        (TWENTY, TEN_UP_TO_TWENTY),
+        (per(10, 100), per(20, 90)),
+        (per(10), per(10, 200)),
+        (Concurrency(3), Concurrency(3, 5)),
+        (Licences(3), Licences(PerSubscription.PER_SUBSCRIPTION)),
+        (NamedLicences(3, Window.MONTH), NamedLicences(4, ActiveFor(30))),
     ],
 )
 def test_what_does_not_compare_is_not_more(mine: Entitlement | None, theirs: Entitlement | None) -> None:

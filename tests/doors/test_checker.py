@@ -15,7 +15,8 @@ from gateway.counters.connection import Address
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
 from gateway.decision import Claim, Decision, Reason
-from gateway.entitlements import Entitlements, customer_document, plan_document
+from gateway.documents import customer_document, plan_document
+from gateway.entitlements import Entitlements
 from gateway.errors import IdempotencyKeyReusedError
 
 if TYPE_CHECKING:

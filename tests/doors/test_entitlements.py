@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import msgspec
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing_core.entitlements import Window
+from billing_core.entitlements import Algorithm, Align, Window
 from billing_core.periods import Interval
-from gateway import decision, entitlements
+from gateway import entitlements, limits
 from gateway.decision import Reason
-from gateway.entitlements import Entitlements, Subscriber, Wanted, customer_document, plan_document
+from gateway.documents import CustomerDocument, Particulars, customer_document, plan_document
+from gateway.entitlements import Entitlements, Subscriber, Wanted
 from gateway.errors import StoreCorruptError
 
 FRESH_S, USABLE_S = 30.0, 1000.0
@@ -53,13 +55,36 @@ def test_a_customer_is_found_with_its_plan_compiled() -> None:
     assert isinstance(found, Subscriber)
     assert (found.customer.bucket, found.customer.version, found.customer.anchor_ms) == (9, 5, 77)
     assert (found.plan.name, found.plan.billing_interval) == ("basic", Interval.MONTH)
-    assert found.plan.features == {
-        "beta": decision.Switch(True, ("scale",)),
-        "seats": decision.Setting('{"a":[1,2.5]}'),
-        "calls": decision.Limit("calls", Window.MONTH, 10, True, ()),
-        "rate": decision.Limit(None, Window.MINUTE, None, False, ("scale",)),
-        "sso": decision.Absent(()),
+    allowance = limits.Allowance("calls:month", Window.MONTH, Align.CALENDAR, 10, 100)
+    assert {name: offer.plain.entitlement for name, offer in found.plan.features.items()} == {
+        "beta": limits.Switch(True, ("scale",)),
+        "seats": limits.Setting('{"a":[1,2.5]}'),
+        "calls": limits.Metered("calls", (allowance,), 0, None, (), None, ()),
+        "rate": limits.Rated((limits.Rate("rate/minute", Window.MINUTE, None, Algorithm.FIXED, None),), ("scale",)),
+        "sso": limits.Absent(()),
     }
+
+
+def test_what_few_customers_have_is_held_with_them() -> None:
+    """A time zone, add-ons and the like come out as they were written; most customers have nothing of the kind."""
+    assert find(held(), 100).customer.particulars is None
+    memory = held(particulars={"timezone": "Asia/Tokyo", "add_ons": {"more": 2}})
+    found = find(memory, 100)
+    assert found.customer.particulars == Particulars(timezone="Asia/Tokyo", add_ons={"more": 2})
+    assert str(found.timeline.zone) == "Asia/Tokyo"
+    memory.hold(ACME, encoded(CUSTOMER, particulars={"timezone": "Asia/Tokyo", "add_ons": {"more": 2}}), 101)
+    assert find(memory, 101).customer is found.customer
+    memory.hold(ACME, encoded(CUSTOMER, particulars={"timezone": "Asia/Tokyo", "add_ons": {"more": 3}}), 101)
+    assert find(memory, 101).customer is not found.customer
+
+
+def test_an_ordinary_customer_is_small() -> None:
+    """What few have costs the others one reference, and nothing in their document."""
+    assert msgspec.json.encode(CustomerDocument(5, "acme", "acme", 9, "basic", 2, 77)) == (
+        b'{"version":5,"customer":"acme","root":"acme","bucket":9,"plan":"basic","plan_version":2,"anchor_ms":77}'
+    )
+    customer = find(held(), 100).customer
+    assert sys.getsizeof(customer) <= 72
 
 
 def test_what_is_missing_is_asked_for_in_turn() -> None:
@@ -165,6 +190,10 @@ def features(**changes: Any) -> dict[str, Any]:
         *((ACME, encoded(CUSTOMER, **{field: None})) for field in ("version", "customer", "root", "bucket", "plan")),
         (ACME, encoded(CUSTOMER, bucket="9")),
         (ACME, encoded(CUSTOMER, version=1.5)),
+        (ACME, encoded(CUSTOMER, particulars={"timezone": "Mars/Olympus"})),
+        (ACME, encoded(CUSTOMER, particulars={"status": "asleep"})),
+        (ACME, encoded(CUSTOMER, particulars={"add_ons": {"more": 0}})),
+        (BASIC, encoded(PLAN, features={"people": {"type": "named_licences", "ceiling": 5}})),
         *((BASIC, found) for found in (None, b"", b"{", b"{}", encoded(PLAN, billing_interval="fortnight"))),
         *((BASIC, encoded(PLAN, **features(**one))) for one in ({"window": "aeon"}, {"ceiling": "10"}, {"type": "x"})),
         (BASIC, encoded(PLAN, features=[])),

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from gateway import entitlements
 from gateway.client import GatewayError
 from gateway.counters.connection import Address, Connection
-from gateway.entitlements import Wanted, customer_document
+from gateway.documents import customer_document
+from gateway.entitlements import Wanted
 from gateway.errors import StoreCorruptError
 from gateway.v1.entitlement_pb2 import CheckEntitlementRequest, Reason
 from tests.conftest import SAMPLE

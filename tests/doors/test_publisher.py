@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from billing_core.entitlements import Window
 from gateway import publisher
 from gateway.catalog_file import parse_catalog, write_catalog
 from gateway.counters import keys
 from gateway.counters.connection import Address
 from gateway.credentials import Mode, Role
-from gateway.entitlements import Counted, PlanDocument
+from gateway.documents import PlanDocument, Rate, Rated
 from gateway.errors import StoreUnavailableError
 from gateway.plan_documents import InForce, read_plan_document
 from gateway.publisher import Publisher
@@ -125,8 +126,7 @@ async def test_a_catalog_is_read_once_for_all_its_plans(
     document = msgspec.json.decode(await redis_client.get("plan:plan_100:1"), type=PlanDocument)
     expected = tuple(f"plan_{place}" for place in range(101, 101 + UPGRADES_MAX))
     assert document.features == {
-        f"feature_{place}": Counted(document.features["feature_0"].window, None, 100, upgrade_plans=expected)
-        for place in range(FEATURES)
+        f"feature_{place}": Rated((Rate(Window.MINUTE, 100),), expected) for place in range(FEATURES)
     }
 
 
