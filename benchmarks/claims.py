@@ -62,13 +62,14 @@ class Claims:
     def order(self, customer: str) -> Order:
         """Say what is to be counted for a customer."""
         if customer not in self._orders:
+            counter = f"{self._feature}:bare"
             self._orders[customer] = Order(
                 bucket=keys.bucket_of(customer),
                 customer=customer,
-                limits=(Quota(f"{self._feature}:bare", Span(self._from_ms, self._from_ms + WINDOW_MS), LIMIT),),
+                limits=(Quota(counter, Span(self._from_ms, self._from_ms + WINDOW_MS), LIMIT),),
                 quantity=1,
                 version=1,
-                event=pack_claim(customer, self._feature, "calls", 1, 1),
+                event=pack_claim(customer, self._feature, "calls", 1, 1, counter, self._from_ms),
             )
         return self._orders[customer]
 
