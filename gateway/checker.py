@@ -51,7 +51,12 @@ class Check(Ask, kw_only=True, eq=False):
         for (whose, prepared, found), answer in zip(self.parts, answers, strict=True):
             kind = answer.kind
             if kind in DECIDED:
-                reply(whose, decide_counted(found.against, answer, prepared.claim.quantity, found.plan.name, found.order.version))
+                reply(
+                    whose,
+                    decide_counted(
+                        found.against, answer, prepared.claim.quantity, found.plan.name, found.order.version
+                    ),
+                )
             elif kind == KEY_REUSED:
                 claim = prepared.claim
                 reply(whose, IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}"))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import msgspec
 from msgspec.structs import replace
 
 from gateway.errors import InvalidRequestError, Violation
 from gateway.limits import Absent, Licences, Setting, Suspended, Switch, TrialOver
-
-if TYPE_CHECKING:
-    from billing_core.entitlements import Window
 
 QUANTITY_MAX: Final = 2**53 - 1
 """The counters' arithmetic is exact up to here: a Lua number is a double."""
@@ -103,7 +99,9 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
             expected = f"expected up to {KEY_LENGTH_MAX} printable ASCII characters"
             wrong.append(Violation("idempotency_key", f"is too long or has other characters; {expected}"))
         if self.hold_ms and not HOLD_MS_MIN <= self.hold_ms <= HOLD_MS_MAX:
-            wrong.append(Violation("ttl_ms", f"{self.hold_ms} is out of range; expected {HOLD_MS_MIN} to {HOLD_MS_MAX}"))
+            wrong.append(
+                Violation("ttl_ms", f"{self.hold_ms} is out of range; expected {HOLD_MS_MIN} to {HOLD_MS_MAX}")
+            )
         if wrong:
             raise InvalidRequestError(*wrong)
 

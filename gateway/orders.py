@@ -5,7 +5,7 @@ What the usage event counts on stands first, rates and what looks at a dimension
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from billing_core.entitlements import Algorithm, Align, Window
 from gateway.counters import keys
@@ -31,6 +31,7 @@ HOLD_MS_USUAL: Final = 60_000
 """How long a quantity is held when nobody says."""
 
 _US: Final = 1000
+_DAY_MS: Final = 86_400_000
 _Labelled: TypeAlias = "tuple[Limit, tuple[Label, ...]]"
 
 
@@ -47,14 +48,16 @@ class Ordering:
 
     def against(self, entitlement: Counted) -> Against:
         """List what the claim is counted against; a claim to be held is one where there is something to hold."""
-        meter, hold = None, None
+        meter: str | None = None
+        hold_ms: int | None = None
         match entitlement:
-            case Metered(meter=meter, rates=rates, by=by):
-                found = [self._allowed(entitlement), *self._by(by), *map(self._rate, rates)]
-                hold = HOLD_MS_USUAL
+            case Metered():
+                meter, hold_ms = entitlement.meter, HOLD_MS_USUAL
+                found = [self._allowed(entitlement), *self._by(entitlement.by), *map(self._rate, entitlement.rates)]
             case Rated(rates=rates):
                 found = [self._rate(rate) for rate in rates]
-            case Slots(counter=counter, ceiling=ceiling, ttl_ms=hold, rates=rates):
+            case Slots(counter=counter, ceiling=ceiling, rates=rates):
+                hold_ms = entitlement.ttl_ms
                 slots: Limit = Quota(counter, LIFETIME, ceiling)
                 found = [(slots, (Label("slots", LimitKind.CONCURRENCY, ceiling),)), *map(self._rate, rates)]
             case NamedLicences():
@@ -64,17 +67,17 @@ class Ordering:
         limits, labels = zip(*found, strict=True)
         upgrades = entitlement.upgrade_plans
         asked_ms = self._claim.hold_ms
-        held = None if asked_ms is None or hold is None else Hold(asked_ms or hold)
+        held = None if asked_ms is None or hold_ms is None else Hold(asked_ms or hold_ms)
         return Against(limits, labels, upgrades, self._until_ms, meter, held)
 
     def _allowed(self, entitlement: Metered) -> _Labelled:
         """Take the members for one quota where that is all they are, and else for a pool."""
         members, beyond = entitlement.members, entitlement.beyond
-        match members:
-            case (Allowance(rollover=None) as one,):
-                ceiling = None if one.size is None or beyond is None else one.size + beyond
-                span, _ = self._running(one.window, one.align)
-                return Quota(one.counter, span, ceiling), (Label(one.window.value, LimitKind.QUOTA, one.size),)
+        one = members[0]
+        if len(members) == 1 and isinstance(one, Allowance) and one.rollover is None:
+            ceiling = None if one.size is None or beyond is None else one.size + beyond
+            span, _ = self._running(one.window, one.align)
+            return Quota(one.counter, span, ceiling), (Label(one.window.value, LimitKind.QUOTA, one.size),)
         ordinal = first_ordinal = 0
         drawn: list[tuple[Member | Rolled, Label]] = []
         base = 0
@@ -125,9 +128,9 @@ class Ordering:
         ceiling, label = rate.ceiling, Label(rate.window.value, LimitKind.RATE, rate.ceiling)
         match rate.algorithm:
             case Algorithm.SLIDING if ceiling is not None:
-                return Sliding(rate.counter, _length_ms(rate.window, span), ceiling), (label,)
+                return Sliding(rate.counter, _length_ms(rate.window), ceiling), (label,)
             case Algorithm.GCRA if ceiling is not None and rate.burst is not None:
-                period_us = _length_ms(rate.window, span) * _US
+                period_us = _length_ms(rate.window) * _US
                 return Gcra(rate.counter, period_us, ceiling, rate.burst), (label._replace(size=rate.burst),)
             case _:
                 return Quota(rate.counter, span, ceiling, kept=False), (label,)
@@ -151,6 +154,6 @@ class Ordering:
         return Span(running.start_ms, running.end_ms), running.ordinal
 
 
-def _length_ms(window: Window, span: Span) -> int:
+def _length_ms(window: Window) -> int:
     """Tell how long a rate's window is: a day is the longest, and has its hours whatever the clocks do."""
-    return COMPUTED_MS.get(window) or 86_400_000
+    return COMPUTED_MS.get(window, _DAY_MS)

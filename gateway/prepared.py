@@ -6,7 +6,7 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.counters.order import Key, Order, Pool, Quota
+from gateway.counters.order import Key, Order, Pool, Quota, Rolled
 from gateway.counters.usage import pack_claim
 from gateway.decision import Reason, decide, refuse
 from gateway.errors import InvalidRequestError, Violation
@@ -125,6 +125,7 @@ def _event(claim: Claim, version: int, against: Against) -> bytes | None:
     first = against.limits[0]
     assert isinstance(first, Quota | Pool), "what is metered or held counts on a quota or a pool"
     counted = first.members[first.base] if isinstance(first, Pool) else first
+    assert not isinstance(counted, Rolled), "a pool's base is a member"
     return pack_claim(
         *(claim.customer, claim.feature, against.meter, claim.quantity, version, counted.counter),
         counted.span.start_ms,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
-from gateway.counters.order import MAX, Gcra, Member, Pool, Quota, Rolled, Seats, Sliding
 from gateway.counters.consume import COUNTED, PEEKED, REFUSED, REPLAYED
+from gateway.counters.order import MAX, Gcra, Member, Pool, Quota, Rolled, Seats, Sliding
 from gateway.decision import Decision, LimitKind, LimitState, Reason, unstored
 
 if TYPE_CHECKING:
@@ -142,9 +142,10 @@ def _single(
     label: Label, ceiling: int | None, used: int, quantity: int, resets_at_ms: int | None, wait_ms: int | None
 ) -> Told:
     reason, retry_after_ms = Reason.OK, None
-    if ceiling is not None and quantity > ceiling:
+    bound = MAX if ceiling is None else ceiling
+    if quantity > bound:
         reason = Reason.REQUEST_EXCEEDS_LIMIT
-    elif ceiling is not None and used + quantity > ceiling:
+    elif used + quantity > bound:
         reason, retry_after_ms = REASONS[label.kind], wait_ms
     size = label.size
     remaining = None if size is None else max(0, size - used)

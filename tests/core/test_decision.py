@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_core.entitlements import Window
 from gateway.decision import (
     QUANTITY_MAX,
     Claim,
     Decision,
-    Limit,
     Reason,
-    Tally,
     Uncounted,
     decide,
-    decide_counted,
     degrade,
     identifier_violations,
     refuse,
@@ -25,27 +21,7 @@ from gateway.errors import InvalidRequestError, Violation
 from gateway.limits import Absent, Licences, Setting, Suspended, Switch, TrialOver
 from gateway.v1 import entitlement_pb2
 
-QUOTA = Limit("calls", Window.MONTH, 100, overage=False, upgrade_plans=("scale",))
-RATE = Limit(None, Window.MINUTE, 100, overage=False, upgrade_plans=("scale",))
-FREE = Limit("calls", Window.MONTH, None, overage=False, upgrade_plans=())
-OVER = Limit("calls", Window.MONTH, 100, overage=True, upgrade_plans=("scale",))
-
 names = st.text("abcXYZ019_.@-", min_size=1, max_size=64)
-counts = st.integers(0, QUANTITY_MAX)
-limits = st.builds(
-    Limit,
-    st.sampled_from(["calls", None]),
-    st.sampled_from(Window),
-    st.none() | counts,
-    st.booleans(),
-    st.just(("up",)),
-)
-
-
-def tally(used: int, *, admitted: bool, replayed: bool = False) -> Tally:
-    """Make an answer of the counters, half a second before the window ends."""
-    event_id = "gw-1" if admitted else ""
-    return Tally(admitted, used, now_ms=1500, window_end_ms=2000, event_id=event_id, replayed=replayed)
 
 
 @pytest.mark.parametrize(
@@ -71,61 +47,6 @@ def tally(used: int, *, admitted: bool, replayed: bool = False) -> Tally:
 def test_what_needs_no_counter(entitlement: Uncounted, expected: Decision) -> None:
     """Switches, settings, licences and what refuses everything: the id carries reason and document version."""
     assert decide(entitlement, "basic", 7, quantity=3) == expected
-
-
-@pytest.mark.parametrize(
-    ("limit", "quantity", "used", "admitted", "expected"),
-    [
-        (QUOTA, 1, 1, True, (Reason.OK, 100, 99, None, None)),
-        (QUOTA, 1, 100, True, (Reason.OK, 100, 0, None, None)),
-        (QUOTA, 1, 100, False, (Reason.QUOTA_EXCEEDED, 100, 0, 500, None)),
-        (QUOTA, 100, 1, False, (Reason.QUOTA_EXCEEDED, 100, 99, 500, None)),
-        (QUOTA, 101, 0, False, (Reason.REQUEST_EXCEEDS_LIMIT, 100, 100, None, None)),
-        (QUOTA, 1, 120, False, (Reason.QUOTA_EXCEEDED, 100, 0, 500, None)),  # the plan was changed to a smaller one
-        (RATE, 1, 100, False, (Reason.RATE_EXCEEDED, 100, 0, 500, None)),
-        (RATE, 101, 0, False, (Reason.REQUEST_EXCEEDS_LIMIT, 100, 100, None, None)),
-        (FREE, 5, 10**9, True, (Reason.OK, None, None, None, None)),
-        (FREE, 5, QUANTITY_MAX, False, (Reason.QUOTA_EXCEEDED, None, None, 500, None)),
-        (OVER, 5, 100, True, (Reason.OK, 100, 0, None, 0)),
-        (OVER, 500, 507, True, (Reason.OK, 100, 0, None, 407)),
-    ],
-)
-def test_what_the_counters_said(
-    limit: Limit, quantity: int, used: int, admitted: bool, expected: tuple[Reason, int | None, ...]
-) -> None:
-    """Reason, limit, what is left, how long to wait and what lies above, for each kind of limit."""
-    claim = Claim("acme", "calls", quantity)
-    decision = decide_counted(limit, claim, tally(used, admitted=admitted), "basic", 7)
-    told = (decision.reason, decision.limit, decision.remaining, decision.retry_after_ms, decision.overage)
-    assert told == expected
-    assert (decision.allowed, decision.used, decision.resets_at_ms) == (admitted, used, 2000)
-    assert decision.decision_id == ("gw-1" if admitted else f"{decision.reason.name}.7")
-    assert decision.upgrade_plans == (() if admitted else limit.upgrade_plans)
-
-
-@example(limit=QUOTA, quantity=1, used=100, admitted=False, now_ms=10**12 + 1)
-@given(limit=limits, quantity=st.integers(1, QUANTITY_MAX), used=counts, admitted=st.booleans(), now_ms=counts)
-def test_the_numbers_of_a_decision_agree(limit: Limit, quantity: int, used: int, admitted: bool, now_ms: int) -> None:
-    """Never less than nothing is left or to be waited for; what is left and what lies above add up to the limit."""
-    answer = Tally(admitted, used, now_ms, window_end_ms=10**12)
-    decision = decide_counted(limit, Claim("acme", "calls", quantity), answer, "basic", 7)
-    assert decision.allowed == (decision.reason is Reason.OK) == admitted
-    assert (decision.remaining is None) == (decision.limit is None) == (limit.ceiling is None)
-    assert decision.remaining is None or decision.remaining == max(0, decision.limit - used) >= 0
-    if decision.overage is not None:
-        assert decision.overage >= 0
-        assert decision.limit - decision.remaining + decision.overage == used
-    assert decision.retry_after_ms is None or (decision.retry_after_ms >= 0 and not admitted)
-    may_wait = decision.reason in {Reason.QUOTA_EXCEEDED, Reason.RATE_EXCEEDED}
-    assert (decision.retry_after_ms is not None) == may_wait
-    assert not decision.degraded
-
-
-def test_a_replay_says_so_under_its_first_id() -> None:
-    """What was counted before is allowed as it was, with the totals of now."""
-    answer = tally(90, admitted=True, replayed=True)
-    decision = decide_counted(QUOTA, Claim("acme", "calls"), answer, "basic", 7)
-    assert (decision.replayed, decision.decision_id, decision.used, decision.remaining) == (True, "gw-1", 90, 10)
 
 
 def test_denials_without_a_counter() -> None:
