@@ -202,9 +202,7 @@ end
 if atomic and fails then
   for _, claim in ipairs(counted) do claim.answer, claim.shown = 'P', claim.before end
   for _, customer in ipairs(customers) do
-    for place = 3, #customer do restart(customer.of[customer[place]]) end
-    customer.counted, customer.ends = false, false
-    if customer.holds then held.restart(customer) end
+    if customer.holds then held.restart(customer) else restart_all(customer) end
   end
   counted = {}
 end

@@ -13,11 +13,12 @@
 
 local DAY_MS = 86400000
 local WORTH_MAX = 4503599627370496 -- 2^52: with the time in µs it stays exact
+local COUNTERS_MAX = 80 -- of a claim: so many numbers of an answer are counted in a byte
 local asked, customers, by_key = {}, {}, {}
 local pools, seats, holds = false, false, false
 
 local function limits_of(claim, packed, n)
-  local limits, pool, from = {}, nil, 1
+  local limits, pool, named, from = {}, nil, 0, 1
   while from <= #packed do
     local size = string.byte(packed, from + 1)
     if not size or #packed < from + 25 + size then bad('limits have ' .. #packed .. ' bytes; expected more') end
@@ -43,7 +44,10 @@ local function limits_of(claim, packed, n)
       elseif letter == 'W' or letter == 'G' then pool.base, fits = limit, not pool.base end
       if fits then pool.members[#pool.members + 1] = limit end
     end
-    if fits and counts then limit.counter = counter_of(claim.customer, name, n) end
+    if fits and counts then
+      limit.counter, named = counter_of(claim.customer, name, n), named + 1
+      if named > COUNTERS_MAX then bad('a claim has more than ' .. COUNTERS_MAX .. ' counters') end
+    end
     if not of_pool then
       fits = fits and not (pool and not pool.base)
       pool, limits[#limits + 1] = letter == 'P' and limit, limit
