@@ -38,45 +38,6 @@ end
 
 local last = whole('the last number', head[2], 0)
 
-local function numbers_of(packed)
-  local quantity, version, one, two, three
-  if #packed == 40 then
-    quantity, version, one, two, three = struct.unpack('>I8I8I8I8I8', packed)
-    if one > START_MAX or two < 1 or two > MAX or three > MAX then
-      error({ err = string.format('BADARG window_start_ms is %.0f, window_end_ms %.0f, ceiling %.0f; expected whole numbers up to '
-        .. '2^53-1, the first up to 2^48-1, the second at least 1', one, two, three) })
-    end
-  elseif #packed == 16 then
-    quantity, version = struct.unpack('>I8I8', packed)
-  elseif #packed == 24 then
-    quantity, version, one = struct.unpack('>I8I8I8', packed)
-    if one < 1 or one > 86400000 then
-      error({ err = string.format('BADARG ttl_ms is %.0f; expected 1 to 86400000', one) })
-    end
-  else
-    error({ err = 'BADARG numbers have ' .. #packed .. ' bytes; expected 16, 24 or 40' })
-  end
-  if quantity < 1 or quantity > MAX or version < 1 or version > MAX then
-    error({ err = string.format('BADARG quantity is %.0f, version %.0f; expected 1 to 2^53-1', quantity, version) })
-  end
-  return quantity, version, one, two, three
-end
-
-local function key_of(text)
-  local event_id, fingerprint, remember_ms = string.match(text, '^(%S+) (%S+) (%S+)$')
-  if not KEYS[behind] then error({ err = 'BADARG an idempotency key without its place; expected KEYS ' .. behind }) end
-  return event_id, fingerprint, whole('remember_ms', remember_ms, 1, true)
-end
-
--- What is said of a claim before its limits are asked; `by` names the call.
-local function prior(known, fingerprint, by, number, newest, version)
-  if known then
-    if known == fingerprint .. ' ' .. by then return 'C' end -- by this very call: its reply was lost
-    return string.sub(known, 1, #fingerprint + 1) == fingerprint .. ' ' and 'A' or 'K'
-  elseif number > 0 and number <= last then return 'S'
-  elseif newest and newest > version then return 'V' end
-end
-
 -- Claims on one quota each, as most are, of customers of whom nothing is due: the same rules with few tables.
 local quotas = not atomic
 for at = 4, #ARGV, WORDS do quotas = quotas and #ARGV[at] == 40 end
@@ -85,12 +46,18 @@ if quotas then
   local left = claims > 1 and {} -- what the claims before have made of a counter, of a hash's version, of a key
   local place = 4
   for at = 3, #ARGV, WORDS do
-    local counter, number, by = ARGV[at], whole('number', ARGV[at + 4], 0, true), ARGV[2] .. '-' .. ARGV[at + 4]
-    local quantity, version, starts, ends, ceiling = numbers_of(ARGV[at + 1])
+    local counter, number = ARGV[at], whole('number', ARGV[at + 4], 0, true)
+    local quantity, version, starts, ends, ceiling = struct.unpack('>I8I8I8I8I8', ARGV[at + 1])
+    if quantity < 1 or quantity > MAX or version < 1 or version > MAX or starts > START_MAX or ends < 1 or ends > MAX
+      or ceiling > MAX then
+      error({ err = string.format('BADARG quantity is %.0f, version %.0f, window_start_ms %.0f, window_end_ms %.0f, ceiling %.0f; expected '
+        .. 'whole numbers up to 2^53-1, the start up to 2^48-1, all but start and ceiling at least 1', quantity, version, starts, ends, ceiling) })
+    end
     local known_at, event_id, fingerprint, remember_ms = behind
     if ARGV[at + 3] ~= '' then
-      event_id, fingerprint, remember_ms = key_of(ARGV[at + 3])
-      behind = behind + 1
+      event_id, fingerprint, remember_ms = string.match(ARGV[at + 3], '^(%S+) (%S+) (%S+)$')
+      remember_ms, behind = whole('remember_ms', remember_ms, 1, true), behind + 1
+      if not KEYS[known_at] then error({ err = 'BADARG an idempotency key without its place; expected KEYS ' .. known_at }) end
     end
 
     local before, newest = left and left[KEYS[place]], nil
@@ -125,8 +92,11 @@ if quotas then
     local began, runs = starts, use[2] >= starts
     if runs then used, began, rest = use[1], use[2], use[3] end -- also when TIME has stepped back
 
-    local answer = prior(known, fingerprint, by, number, newest, version)
-    if answer then -- and no more is asked
+    local answer
+    if known and known == fingerprint .. ' ' .. ARGV[2] .. '-' .. ARGV[at + 4] then answer = 'C' -- here: its reply was lost
+    elseif known then answer = string.sub(known, 1, #fingerprint + 1) == fingerprint .. ' ' and 'A' or 'K'
+    elseif number > 0 and number <= last then answer = 'S'
+    elseif newest and newest > version then answer = 'V'
     elseif calendar and (now < starts or now >= ends) then answer = 'W'
     elseif used + quantity > ceiling then answer = 'R'
     elseif number == 0 then answer = 'P'
@@ -139,7 +109,7 @@ if quotas then
         counted = { at, place, used, began }
       end
       if not runs or newest ~= version or event_id or began ~= starts or rest ~= '' then
-        local value = event_id and fingerprint .. ' ' .. by
+        local value = event_id and fingerprint .. ' ' .. ARGV[2] .. '-' .. ARGV[at + 4]
         local moved = began ~= starts and string.format('%s %.0f %.0f', counter, began, quantity)
         unusual = unusual or {}
         unusual[at] = { runs, newest, version, ends, rest, moved, event_id, value, known_at, remember_ms }
@@ -233,8 +203,13 @@ for _, claim in ipairs(asked) do
   end
   local by = ARGV[2] .. '-' .. ARGV[claim.at + 4]
   local key = claim.known_at and KEYS[claim.known_at]
-  local answer = prior(key and number > 0 and known_of[key], claim.fingerprint, by, number, customer.version, claim.version)
-  if answer then fails = fails or answer == 'K' or answer == 'S' or answer == 'V'
+  local known, answer = key and number > 0 and known_of[key], nil
+  if known then
+    local same = string.sub(known, 1, #claim.fingerprint + 1) == claim.fingerprint .. ' '
+    answer = known == claim.fingerprint .. ' ' .. by and 'C' or same and 'A' or 'K'
+    fails = fails or answer == 'K'
+  elseif number > 0 and number <= last then answer, fails = 'S', true
+  elseif customer.version and customer.version > claim.version then answer, fails = 'V', true
   elseif not inside then answer, fails = 'W', true
   elseif refused then answer, claim.decided, fails = 'R', refused, true
   elseif claim.ttl_ms and customer.open >= HOLDS_MAX then answer, fails = 'H', true
