@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
+
+from gateway.counters import consume
+from gateway.counters.consume import PEEK, UNAVAILABLE, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.counters.connection import Connection
-    from gateway.counters.consume import Answer
     from gateway.counters.footing import Footing
     from gateway.counters.order import Order
+
+
+_UNAVAILABLE: Final = Answer(UNAVAILABLE)
 
 
 class Asker(Protocol):
@@ -29,6 +34,8 @@ class Ask(msgspec.Struct, eq=False):
 
     orders: Sequence[Order]
     asker: Asker
+    atomic: bool = False
+    """All claims or none."""
     number: int = 0
     """Of the first claim; each that follows has the next."""
     footing: Footing | None = None
@@ -41,6 +48,32 @@ class Ask(msgspec.Struct, eq=False):
     def told(self, answers: Sequence[Answer]) -> None:
         """Hear the answer to each claim: once, and at the latest at the deadline."""
         raise NotImplementedError
+
+    @property
+    def bucket(self) -> int:
+        """Where it counts."""
+        return self.orders[0].bucket
+
+    def command(self, footing: Footing) -> bytes:
+        """Pack it."""
+        orders, number = self.orders, self.number
+        if len(orders) == 1:
+            return consume.command(footing, orders[0], PEEK if orders[0].peek else number)
+        numbers = [PEEK if order.peek else of_order for of_order, order in enumerate(orders, number)]
+        return consume.command_of_many(footing, orders, numbers, atomic=self.atomic)
+
+    def read(self, reply: object) -> Sequence[Answer]:
+        """Take the reply apart."""
+        orders = self.orders
+        return [consume.read(reply, orders[0])] if len(orders) == 1 else consume.read_many(reply, orders)
+
+    def load(self) -> bytes:
+        """Pack what brings its script back."""
+        return consume.LOAD
+
+    def unavailable(self) -> Sequence[Answer]:
+        """Say of each claim that it could not be counted, or that nobody knows."""
+        return [_UNAVAILABLE] * len(self.orders)
 
     def named(self, place: int) -> str:
         """Name a claim's event after the client's key, else after the gateway and the claim's number."""
@@ -57,11 +90,11 @@ class Ask(msgspec.Struct, eq=False):
             _Part(
                 (order,),
                 self.asker,
-                self.number + place,
-                self.footing,
-                self.sent_on,
-                self.first_sent_s,
-                self.sent_s,
+                number=self.number + place,
+                footing=self.footing,
+                sent_on=self.sent_on,
+                first_sent_s=self.first_sent_s,
+                sent_s=self.sent_s,
                 whole=self,
                 place=place,
                 answers=answers,

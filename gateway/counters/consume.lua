@@ -17,7 +17,8 @@
 -- RULE     A claim is decided against what is read and what the claims before it in the call have made of that. What is due
 --          of its customers ends before that, up to four reservations each, whatever is then answered.
 -- RETURNS  FENCED or UNREGISTERED, and nothing was counted; else of each claim: now_ms (8 bytes), a letter, the limit that
---          refuses, how many bytes of stream id, how many numbers; numbers, of eight bytes each; the event's stream id.
+--          refuses, how many numbers, and these, of eight bytes each; behind the last claim, of each event that was written,
+--          the place of its claim, how long its stream id is, and that.
 --          C counted · R refused by a limit · P a peek that has room, or a claim that others of its call keep from being
 --          counted · H too much is held · A counted again under its key · K its key came with another request · S a number
 --          not above the last: look for its event · V a newer version of the document was counted with · W a window does
@@ -37,104 +38,126 @@ end
 
 local last = whole('the last number', head[2], 0)
 
-local function numbers_of(packed)
-  local quantity, version, one, two, three
-  if #packed == 40 then
-    quantity, version, one, two, three = struct.unpack('>I8I8I8I8I8', packed)
-    if one > START_MAX or two < 1 or two > MAX or three > MAX then
-      error({ err = string.format('BADARG window_start_ms is %.0f, window_end_ms %.0f, ceiling %.0f; expected whole numbers up to '
-        .. '2^53-1, the first up to 2^48-1, the second at least 1', one, two, three) })
+-- Claims on one quota each, as most are, of customers of whom nothing is due: the same rules with few tables.
+local quotas = not atomic
+for at = 4, #ARGV, WORDS do quotas = quotas and #ARGV[at] == 40 end
+if quotas then
+  local answers, counted, unusual, due = '', nil, nil, false
+  local left = claims > 1 and {} -- what the claims before have made of a counter, of a hash's version, of a key
+  local place = 4
+  for at = 3, #ARGV, WORDS do
+    local counter, number = ARGV[at], whole('number', ARGV[at + 4], 0, true)
+    local quantity, version, starts, ends, ceiling = struct.unpack('>I8I8I8I8I8', ARGV[at + 1])
+    if quantity < 1 or quantity > MAX or version < 1 or version > MAX or starts > START_MAX or ends < 1 or ends > MAX
+      or ceiling > MAX then
+      error({ err = string.format('BADARG quantity is %.0f, version %.0f, window_start_ms %.0f, window_end_ms %.0f, ceiling %.0f; expected '
+        .. 'whole numbers up to 2^53-1, the start up to 2^48-1, all but start and ceiling at least 1', quantity, version, starts, ends, ceiling) })
     end
-  elseif #packed == 16 then
-    quantity, version = struct.unpack('>I8I8', packed)
-  elseif #packed == 24 then
-    quantity, version, one = struct.unpack('>I8I8I8', packed)
-    if one < 1 or one > 86400000 then
-      error({ err = string.format('BADARG ttl_ms is %.0f; expected 1 to 86400000', one) })
+    local known_at, event_id, fingerprint, remember_ms = behind
+    if ARGV[at + 3] ~= '' then
+      event_id, fingerprint, remember_ms = string.match(ARGV[at + 3], '^(%S+) (%S+) (%S+)$')
+      remember_ms, behind = whole('remember_ms', remember_ms, 1, true), behind + 1
+      if not KEYS[known_at] then error({ err = 'BADARG an idempotency key without its place; expected KEYS ' .. known_at }) end
     end
-  else
-    error({ err = 'BADARG numbers have ' .. #packed .. ' bytes; expected 16, 24 or 40' })
-  end
-  if quantity < 1 or quantity > MAX or version < 1 or version > MAX then
-    error({ err = string.format('BADARG quantity is %.0f, version %.0f; expected 1 to 2^53-1', quantity, version) })
-  end
-  return quantity, version, one, two, three
-end
 
-local function key_of(text)
-  local event_id, fingerprint, remember_ms = string.match(text, '^(%S+) (%S+) (%S+)$')
-  if not KEYS[behind] then error({ err = 'BADARG an idempotency key without its place; expected KEYS ' .. behind }) end
-  return event_id, fingerprint, whole('remember_ms', remember_ms, 1, true)
-end
+    local before, newest = left and left[KEYS[place]], nil
+    local use = before and before[counter]
+    if use then newest = before['.v']
+    else
+      use = redis.call('HMGET', KEYS[place], counter, '.v', '.d')
+      newest = before and before['.v'] or use[2] and whole('the version', use[2], 1)
+      due = due or use[3] and whole('.d', use[3], 1) <= now
+      if use[1] then
+        local size, packed = #use[1], use[1]
+        if size ~= 13 and size ~= 19 then error({ err = 'BADARG the counter has ' .. size .. ' bytes; expected 13 or 19' }) end
+        use[1], use[2] = struct.unpack('>I7I6', packed)
+        use[3] = size > 13 and string.sub(packed, 14) or ''
+        if use[1] > MAX then error({ err = 'BADARG the counter is above 2^53-1' }) end
+      else
+        use[1], use[2], use[3] = 0, -1, ''
+      end
+      if before then before[counter] = use
+      elseif left then
+        before = { [counter] = use, ['.v'] = newest }
+        left[KEYS[place]] = before
+      end
+    end
+    local known = event_id and number > 0 and (left and left[KEYS[known_at]] or redis.call('GET', KEYS[known_at]))
 
--- What is said of a claim before its limits are asked; `by` names the call.
-local function prior(known, fingerprint, by, number, newest, version)
-  if known then
-    if known == fingerprint .. ' ' .. by then return 'C' end -- by this very call: its reply was lost
-    return string.sub(known, 1, #fingerprint + 1) == fingerprint .. ' ' and 'A' or 'K'
-  elseif number > 0 and number <= last then return 'S'
-  elseif newest and newest > version then return 'V' end
-end
-
--- A claim alone, on one quota, as most are: the same rules without a table.
-if claims == 1 and #ARGV[4] == 40 then
-  local number = whole('number', ARGV[7], 0, true)
-  local quantity, version, starts, ends, ceiling = numbers_of(ARGV[4])
-  local by, event_id, fingerprint, remember_ms = ARGV[2] .. '-' .. ARGV[7]
-  if ARGV[6] ~= '' then event_id, fingerprint, remember_ms = key_of(ARGV[6]) end
-
-  local use = redis.call('HMGET', KEYS[4], ARGV[3], '.v', '.d')
-  local newest = use[2] and whole('the version', use[2], 1)
-  local known = event_id and number > 0 and redis.call('GET', KEYS[behind])
-  if not use[3] or whole('.d', use[3], 1) > now then
     local calendar, used, rest = starts > 0, 0, ''
     if not calendar then
       starts = now - now % ends
       ends = starts + ends
     end
-    local began, runs = starts, false
-    if use[1] then
-      if #use[1] ~= 13 and #use[1] ~= 19 then error({ err = 'BADARG the counter has ' .. #use[1] .. ' bytes; expected 13 or 19' }) end
-      local held, since = struct.unpack('>I7I6', use[1])
-      if held > MAX then error({ err = 'BADARG the counter is above 2^53-1' }) end
-      runs = since >= starts -- also when TIME has stepped back: use counts in the window that is open
-      if runs then
-        used, began = held, since
-        if #use[1] > 13 then rest = string.sub(use[1], 14) end
-      end
-    end
+    local began, runs = starts, use[2] >= starts
+    if runs then used, began, rest = use[1], use[2], use[3] end -- also when TIME has stepped back
 
-    local answer, stream_id = prior(known, fingerprint, by, number, newest, version), ''
-    if answer then -- and no more is asked
+    local answer
+    if known and known == fingerprint .. ' ' .. ARGV[2] .. '-' .. ARGV[at + 4] then answer = 'C' -- here: its reply was lost
+    elseif known then answer = string.sub(known, 1, #fingerprint + 1) == fingerprint .. ' ' and 'A' or 'K'
+    elseif number > 0 and number <= last then answer = 'S'
+    elseif newest and newest > version then answer = 'V'
     elseif calendar and (now < starts or now >= ends) then answer = 'W'
     elseif used + quantity > ceiling then answer = 'R'
     elseif number == 0 then answer = 'P'
     else
-      answer, used = 'C', used + quantity
-      if ARGV[5] ~= '' then
-        if began == starts then
-          stream_id = redis.call('XADD', KEYS[2], '*', 'id', event_id or by, 'at', now, 'claim', ARGV[5])
-        else
-          local moved = string.format('%s %.0f %.0f', ARGV[3], began, quantity)
-          stream_id = redis.call('XADD', KEYS[2], '*', 'id', event_id or by, 'at', now, 'claim', ARGV[5], 'moves', moved)
-        end
-      end
-      local counter = struct.pack('>I7I6', used, began) .. rest
-      if newest == version then
-        redis.call('HSET', KEYS[4], ARGV[3], counter)
+      answer, used, last = 'C', used + quantity, number
+      if counted then
+        local n = #counted
+        counted[n + 1], counted[n + 2], counted[n + 3], counted[n + 4] = at, place, used, began
       else
-        redis.call('HSET', KEYS[4], ARGV[3], counter, '.v', version)
+        counted = { at, place, used, began }
       end
-      if not runs then -- the hash lives as long as its longest window
-        if ends > START_MAX then redis.call('PERSIST', KEYS[4])
-        elseif newest then redis.call('PEXPIREAT', KEYS[4], ends + GRACE_MS, 'GT')
-        else redis.call('PEXPIREAT', KEYS[4], ends + GRACE_MS) end
+      if not runs or newest ~= version or event_id or began ~= starts or rest ~= '' then
+        local value = event_id and fingerprint .. ' ' .. ARGV[2] .. '-' .. ARGV[at + 4]
+        local moved = began ~= starts and string.format('%s %.0f %.0f', counter, began, quantity)
+        unusual = unusual or {}
+        unusual[at] = { runs, newest, version, ends, rest, moved, event_id, value, known_at, remember_ms }
+        if left and event_id then left[KEYS[known_at]] = value end
       end
-      if event_id then redis.call('SET', KEYS[behind], fingerprint .. ' ' .. by, 'PX', remember_ms) end
-      redis.call('HSET', KEYS[1], ARGV[2], number)
+      if before then
+        use[1], use[2], use[3] = used, began, rest
+        before['.v'] = version
+      end
     end
-    return struct.pack('>I8c1BBBI8I8', now, answer, 0, #stream_id, 2, used, began) .. stream_id
+    answers = answers .. struct.pack('>I8c1BBI8I8', now, answer, 0, 2, used, began)
+    place = place + PLACES
   end
+
+  if not due then
+    if not counted then return answers end
+    for n = 1, #counted, 4 do
+      local at = counted[n]
+      if ARGV[at + 2] ~= '' then
+        local rare, stream_id = unusual and unusual[at], nil
+        local id = rare and rare[7] or ARGV[2] .. '-' .. ARGV[at + 4]
+        if rare and rare[6] then
+          stream_id = redis.call('XADD', KEYS[2], '*', 'id', id, 'at', now, 'claim', ARGV[at + 2], 'moves', rare[6])
+        else
+          stream_id = redis.call('XADD', KEYS[2], '*', 'id', id, 'at', now, 'claim', ARGV[at + 2])
+        end
+        answers = answers .. struct.pack('BB', (at - 3) / WORDS, #stream_id) .. stream_id
+      end
+    end
+    for n = 1, #counted, 4 do
+      local at, place, value = counted[n], counted[n + 1], struct.pack('>I7I6', counted[n + 2], counted[n + 3])
+      local rare = unusual and unusual[at]
+      if not rare then redis.call('HSET', KEYS[place], ARGV[at], value)
+      else
+        local runs, newest, version, ends, rest, _, event_id, known, known_at, remember_ms = unpack(rare, 1, 10)
+        redis.call('HSET', KEYS[place], ARGV[at], value .. rest, '.v', version)
+        if not runs then -- the hash lives as long as its longest window
+          if ends > START_MAX then redis.call('PERSIST', KEYS[place])
+          elseif newest then redis.call('PEXPIREAT', KEYS[place], ends + GRACE_MS, 'GT')
+          else redis.call('PEXPIREAT', KEYS[place], ends + GRACE_MS) end
+        end
+        if event_id then redis.call('SET', KEYS[known_at], known, 'PX', remember_ms) end
+      end
+    end
+    redis.call('HSET', KEYS[1], ARGV[2], last)
+    return answers
+  end
+  last, behind = tonumber(head[2]), 4 + PLACES * claims
 end
 
 -- All others: unpack, read, decide, write.
@@ -180,8 +203,13 @@ for _, claim in ipairs(asked) do
   end
   local by = ARGV[2] .. '-' .. ARGV[claim.at + 4]
   local key = claim.known_at and KEYS[claim.known_at]
-  local answer = prior(key and number > 0 and known_of[key], claim.fingerprint, by, number, customer.version, claim.version)
-  if answer then fails = fails or answer == 'K' or answer == 'S' or answer == 'V'
+  local known, answer = key and number > 0 and known_of[key], nil
+  if known then
+    local same = string.sub(known, 1, #claim.fingerprint + 1) == claim.fingerprint .. ' '
+    answer = known == claim.fingerprint .. ' ' .. by and 'C' or same and 'A' or 'K'
+    fails = fails or answer == 'K'
+  elseif number > 0 and number <= last then answer, fails = 'S', true
+  elseif customer.version and customer.version > claim.version then answer, fails = 'V', true
   elseif not inside then answer, fails = 'W', true
   elseif refused then answer, claim.decided, fails = 'R', refused, true
   elseif claim.ttl_ms and customer.open >= HOLDS_MAX then answer, fails = 'H', true
@@ -202,9 +230,7 @@ end
 if atomic and fails then
   for _, claim in ipairs(counted) do claim.answer, claim.shown = 'P', claim.before end
   for _, customer in ipairs(customers) do
-    for place = 3, #customer do restart(customer.of[customer[place]]) end
-    customer.counted, customer.ends = false, false
-    if customer.holds then held.restart(customer) end
+    if customer.holds then held.restart(customer) else restart_all(customer) end
   end
   counted = {}
 end
@@ -214,14 +240,13 @@ if holds then
     if customer.holds then held.write_ends(customer) end
   end
 end
-local ids = {}
 for _, claim in ipairs(counted) do
   local event = ARGV[claim.at + 2]
   if event == '' then -- of what has no meter
   elseif claim.told then
-    ids[claim] = redis.call('XADD', KEYS[2], '*', 'id', claim.id, 'at', now, 'claim', event, 'moves', claim.told)
+    claim.stream_id = redis.call('XADD', KEYS[2], '*', 'id', claim.id, 'at', now, 'claim', event, 'moves', claim.told)
   else
-    ids[claim] = redis.call('XADD', KEYS[2], '*', 'id', claim.id, 'at', now, 'claim', event)
+    claim.stream_id = redis.call('XADD', KEYS[2], '*', 'id', claim.id, 'at', now, 'claim', event)
   end
 end
 for _, customer in ipairs(customers) do
@@ -236,9 +261,9 @@ for _, claim in ipairs(counted) do
   end
 end
 if #counted > 0 then redis.call('HSET', KEYS[1], ARGV[2], last) end
-local answers = ''
-for _, claim in ipairs(asked) do
-  local stream_id = ids[claim] or ''
-  answers = answers .. struct.pack('>I8c1BB', now, claim.answer, claim.decided, #stream_id) .. claim.shown .. stream_id
+local answers, ids = {}, {}
+for n, claim in ipairs(asked) do
+  answers[n] = struct.pack('>I8c1B', now, claim.answer, claim.decided) .. claim.shown
+  if claim.stream_id then ids[#ids + 1] = struct.pack('BB', n - 1, #claim.stream_id) .. claim.stream_id end
 end
-return answers
+return table.concat(answers) .. table.concat(ids)

@@ -47,9 +47,9 @@ UNAVAILABLE: Final = b"UNAVAILABLE"
 """Said by us: the counters could not be asked, or what they did will not be known in time."""
 
 _ANSWERS: Final = frozenset((COUNTED, REFUSED, PEEKED, REPLAYED, KEY_REUSED, SEEN, STALE, WRONG_WINDOW, TOO_MUCH_HELD))
-_HEAD: Final = struct.Struct(">QcBBB")  # now_ms, kind, decided, how many bytes of stream id, how many numbers
-_HEAD_BYTES: Final = _HEAD.size
-_TWO: Final = struct.Struct(">QcBBBQQ")
+_TWO: Final = struct.Struct(">QcBBQQ")  # now_ms, kind, decided, how many numbers, and the first two of them
+_HEAD_BYTES: Final = struct.calcsize(">QcBB")
+_PLAIN_COUNT: Final = 2
 _TWO_BYTES: Final = _TWO.size
 _WORDS: Final = 5
 _PLACES: Final = 3
@@ -100,48 +100,45 @@ def command_of_many(
 
 def read(reply: object, order: Order) -> Answer:
     """Take the reply to a call for one claim apart, asserting its shape."""
-    if isinstance(reply, bytes):
-        if reply in (FENCED, UNREGISTERED):
-            return Answer(reply)
-        found = _answer(reply, 0, order)
-        if found is not None and found[1] == len(reply):
-            return found[0]
-    raise StoreCorruptError(f"consume.lua answered {reply!r:.200}")
+    return read_many(reply, (order,))[0]
 
 
 def read_many(reply: object, orders: Sequence[Order]) -> list[Answer]:
     """Take the reply to a call for several claims apart; that to a call that was refused whole is everybody's."""
     if isinstance(reply, bytes):
         if reply in (FENCED, UNREGISTERED):
-            return [Answer(reply)] * len(orders)
-        answers, at = [], 0
-        for order in orders:
-            found = _answer(reply, at, order)
-            if found is None:
-                break
-            answer, at = found
-            answers.append(answer)
-        if len(answers) == len(orders) and at == len(reply):
+            return [Answer(reply) for _ in orders]
+        answers = _answers(reply, orders)
+        if answers is not None:
             return answers
     raise StoreCorruptError(f"consume.lua answered {len(orders)} claims with {reply!r:.200}")
 
 
-def _answer(reply: bytes, at: int, order: Order) -> tuple[Answer, int] | None:
-    """Take the answer apart that begins there, and tell where it ends; None when it is none."""
-    if len(reply) < at + _TWO_BYTES:
-        return None
-    now_ms, kind, decided, length, count, *two = _TWO.unpack_from(reply, at)
-    if kind not in _ANSWERS or not decided < len(order.limits):
-        return None
-    numbers_end = at + _HEAD_BYTES + 8 * count
-    end = numbers_end + length
-    if len(reply) < end:
-        return None
-    if order.plain and numbers_end == at + _TWO_BYTES:
-        states: tuple[State, ...] | None = ((two[0], two[1]),)
-    else:
-        states = states_of(order.limits, struct.unpack_from(f">{count}Q", reply, at + _HEAD_BYTES))
-    return None if states is None else (Answer(kind, now_ms, decided, states, reply[numbers_end:end]), end)
+def _answers(reply: bytes, orders: Sequence[Order]) -> list[Answer] | None:
+    """Take a reply apart; None when it is none of consume.lua."""
+    answers, at, size = [], 0, len(reply)
+    for order in orders:
+        if size < at + _TWO_BYTES:
+            return None
+        now_ms, kind, decided, count, used, start_ms = _TWO.unpack_from(reply, at)
+        end = at + _HEAD_BYTES + 8 * count
+        if kind not in _ANSWERS or decided >= len(order.limits) or size < end:
+            return None
+        if order.plain and count == _PLAIN_COUNT:
+            states: tuple[State, ...] | None = ((used, start_ms),)
+        else:
+            states = states_of(order.limits, struct.unpack_from(f">{count}Q", reply, at + _HEAD_BYTES))
+        if states is None:
+            return None
+        answers.append(Answer(kind, now_ms, decided, states))
+        at = end
+    while at < size:
+        place, length = reply[at], reply[at + 1 : at + 2]
+        if place >= len(answers) or not length or size < at + 2 + length[0]:
+            return None
+        answers[place].stream_id = reply[at + 2 : at + 2 + length[0]]
+        at += 2 + length[0]
+    return answers
 
 
 def _opening(claims: int, more: int, *, atomic: bool = False) -> bytes:

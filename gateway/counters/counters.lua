@@ -7,7 +7,7 @@
 --          window (6), a slot, which starts at its ordinal, its size (7), a sliding window what the one before used (7).
 --          A GCRA is its theoretical arrival in µs (7), alone. A customer is a list of what is read of it.
 -- RETURNS  nothing: this defines functions
--- GUARANTEE  `read` reads, `restart` undoes all changes in memory, `write` writes: one HMGET and one HSET.
+-- GUARANTEE  `read` reads, `restart_all` undoes all changes in memory, `write` writes: one HMGET and one HSET.
 
 local NONE, ARRIVAL = -1, -2 -- starts of what is not there, and of a GCRA, which has none
 local EVENT = '^(%[%d+,[^,]*,[^,]*,[^,]*,)%d+(,.*,)%d%]$' -- a claim around its quantity, and without its kind; no name has a comma
@@ -46,6 +46,12 @@ local function restart(counter)
     bad('the counter ' .. counter.name .. ' has ' .. #raw .. ' bytes; expected 7, 13, 19 or 20')
   end
   if counter.used > MAX then bad('the counter ' .. counter.name .. ' is above 2^53-1') end
+end
+
+-- Takes back all that was done to a customer in memory.
+local function restart_all(customer)
+  for place = 3, #customer do restart(customer.of[customer[place]]) end
+  customer.counted, customer.ends = false, false
 end
 
 local function read(customer)

@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from gateway.counters import consume
-from gateway.counters.consume import COUNTED, FENCED, PEEK, SEEN, UNREGISTERED, Answer
+from gateway.counters.consume import COUNTED, FENCED, SEEN, UNREGISTERED, Answer
 from gateway.counters.deadlines import TICK_S
 from gateway.counters.pending import Pending
 from gateway.counters.reconnect import stay_connected
@@ -114,20 +113,14 @@ class Counters:
 
     def _send(self, ask: Ask, connection: Connection) -> None:
         """Send a call; one that must not be sent is answered instead."""
-        now_s, orders = self._time(), ask.orders
-        footing = self.standing.footings[orders[0].bucket]
+        now_s, footing = self._time(), self.standing.footings[ask.bucket]
         if footing is None or not ask.asker.wanted or ask.asker.deadline_s <= now_s:
             self._pending.finish(ask)
             return
         ask.footing, ask.sent_on, ask.sent_s = footing, connection, now_s
         if not ask.first_sent_s:
             ask.first_sent_s = now_s
-        if len(orders) == 1:
-            packed = consume.command(footing, orders[0], PEEK if orders[0].peek else ask.number)
-        else:
-            numbers = [PEEK if order.peek else number for number, order in enumerate(orders, ask.number)]
-            packed = consume.command_of_many(footing, orders, numbers)
-        connection.send(packed, self._heard, ask)
+        connection.send(ask.command(footing), self._heard, ask)
 
     def _send_anew(self, ask: Ask, connection: Connection) -> None:
         """Ask again what certainly was not counted: under new numbers."""
@@ -141,8 +134,7 @@ class Counters:
         if isinstance(reply, Exception):
             self._refused(ask, reply)
             return
-        orders = ask.orders
-        answers = [consume.read(reply, orders[0])] if len(orders) == 1 else consume.read_many(reply, orders)
+        answers = ask.read(reply)
         for answer in answers:
             if answer.kind in _OF_THE_COUNTING:
                 self._take(ask, answers)
@@ -154,27 +146,27 @@ class Counters:
 
         1. It was answered meanwhile, by its deadline.
         2. The bucket does not hold, which precedes any write: asked again if the lines, looked at anew, do.
-        3. Of several claims, some were seen: from here on they go different ways.
+        3. Of several claims, some were seen: from here on they go different ways, unless they are counted together.
         4. The number was seen. Without an event nobody can tell what became of it, and a key would have told.
         """
         if ask not in self._pending:
             return
-        connection, answer, order = ask.sent_on, answers[0], ask.orders[0]
+        connection, answer = ask.sent_on, answers[0]
         assert connection is not None
         if answer.kind in (FENCED, UNREGISTERED):
-            self.standing.footings[order.bucket] = None
+            self.standing.footings[ask.bucket] = None
             ask.sent_on, ask.first_sent_s = None, 0.0
             self._recheck.set()
-        elif len(answers) > 1:
+        elif len(answers) > 1 and not ask.atomic:
             for part, one in zip(self._pending.part(ask), answers, strict=True):
                 if one.kind == SEEN:
                     self._take(part, (one,))
                 else:
                     self._pending.finish(part, (one,))
-        elif order.event is None or order.key is not None:
+        elif (place := _place_of_event(ask)) is None:
             self._send_anew(ask, connection)
         else:
-            task = asyncio.ensure_future(self._look_up(ask, answer, connection))
+            task = asyncio.ensure_future(self._look_up(ask, answers, place, connection))
             self._looking.add(task)
             task.add_done_callback(self._looking.discard)
 
@@ -193,9 +185,9 @@ class Counters:
         connection = ask.sent_on
         assert connection is not None
         if code == "NOSCRIPT":
-            connection.send(consume.LOAD, lambda _: None)
+            connection.send(ask.load(), lambda _: None)
             self._send_anew(ask, connection)
-        elif code in _BEFORE_ANY_WRITE and len(ask.orders) > 1:
+        elif code in _BEFORE_ANY_WRITE and len(ask.orders) > 1 and not ask.atomic:
             for part in self._pending.part(ask):
                 self._send_anew(part, connection)
         else:
@@ -204,11 +196,14 @@ class Counters:
                 connection.close()
             self._pending.finish(ask)
 
-    async def _look_up(self, ask: Ask, answer: Answer, connection: Connection) -> None:
-        """Tell whether a number that is not above the last was counted: its event is in the stream, or it was not."""
-        since_ms = answer.now_ms - int((self._time() - ask.first_sent_s) * 1000) - LOOK_UP_MARGIN_MS
+    async def _look_up(self, ask: Ask, answers: Sequence[Answer], place: int, connection: Connection) -> None:
+        """Tell whether numbers that are not above the last were counted: the event is in the stream, or they were not.
+
+        `place` is that of the claim whose event is looked for: of several, all were counted or none was.
+        """
+        since_ms = answers[0].now_ms - int((self._time() - ask.first_sent_s) * 1000) - LOOK_UP_MARGIN_MS
         try:
-            at_ms = await find(connection, ask.orders[0].bucket, ask.named(0), since_ms)
+            at_ms = await find(connection, ask.bucket, ask.named(place), since_ms)
         except StoreUnavailableError:
             return  # with the next connection
         if ask not in self._pending:
@@ -216,7 +211,7 @@ class Counters:
         if at_ms is None:
             self._send_anew(ask, connection)
         else:
-            self._pending.finish(ask, (Answer(COUNTED, at_ms, states=answer.states),))
+            self._pending.finish(ask, [Answer(COUNTED, at_ms, states=answer.states) for answer in answers])
 
     # connections and lines
 
@@ -261,7 +256,7 @@ class Counters:
         for ask in waiting:
             if ask.sent_on is None:
                 continue
-            same = ask.footing == self.standing.footings[ask.orders[0].bucket]
+            same = ask.footing == self.standing.footings[ask.bucket]
             if same and self._time() - ask.first_sent_s < RESEND_S_MAX:
                 self._send(ask, connection)
             else:
@@ -277,3 +272,11 @@ class Counters:
         for ask in list(self._pending):
             if ask.sent_on is None:
                 self._pending.finish(ask)
+
+
+def _place_of_event(ask: Ask) -> int | None:
+    """Tell which claim's event says what became of a call; None when none does, or a key would have told."""
+    for place, order in enumerate(ask.orders):
+        if order.event is not None and (ask.atomic or order.key is None):
+            return place
+    return None

@@ -9,8 +9,8 @@
 --          long it is, and its moves: 1 where a limit begins plus 2 where it is its base, name, start (6), amount (7). One
 --          that has ended is how: c committed, r released, x it was due, l due and committed late; by whom it was ended, the
 --          answer, and, of x, event and moves.
--- RETURNS  nothing: this defines held.look, .restart, .has, .reserve, .write_ends and .write
--- GUARANTEE  `look` and `has` read, `restart` and `reserve` change what is kept in memory; of `write_ends` and `write`, which
+-- RETURNS  nothing: this defines held.look, .find, .has, .restart, .reserve, .settle, .claim, .answer, .write_ends and .write
+-- GUARANTEE  `look`, `find` and `has` read, `restart`, `reserve` and `settle` change what is kept in memory; of `write_ends` and `write`, which
 --          write, the first comes first, before counters.
 
 local KEPT = 1000000000000000
@@ -62,7 +62,7 @@ end
 -- Takes the claim of an event apart around its quantity, and without its kind; neither name nor number holds a comma.
 local function around(event) return string.match(event, EVENT) end
 
-local function claim_of(event, quantity, kind)
+function held.claim(event, quantity, kind)
   local before, behind = around(event)
   return string.format('%s%.0f%s%d]', before, quantity, behind, kind)
 end
@@ -91,6 +91,7 @@ function held.look(customer, ended_max)
   local first = redis.call('ZRANGE', KEYS[dues], 0, ended_max + 1, 'WITHSCORES')
   local old = redis.call('ZRANGE', KEYS[dues], KEPT, '+inf', 'BYSCORE', 'LIMIT', 0, ended_max + 1, 'WITHSCORES')
   redis.call('ZSCORE', KEYS[3], customer.name) -- a key of another type fails before anything is written
+  redis.call('HLEN', KEYS[hold])
   for at = 1, #first, 2 do
     local due = tonumber(first[at + 1])
     local packed
@@ -116,7 +117,7 @@ function held.look(customer, ended_max)
 end
 
 -- Gives back what was held and not used, and returns the moves of the event; what exceeds it goes on the base.
-local function move_back(customer, hold, used, is_late)
+function held.settle(customer, hold, used, is_late)
   local told, rest = {}, 0
   for _, move in ipairs(hold.moves) do
     local slot = string.sub(move.name, -1) == '#'
@@ -137,7 +138,7 @@ local function move_back(customer, hold, used, is_late)
 end
 
 -- Packs what settle.lua answers: of each move how its counter stands.
-local function answer_of(customer, kind, how, quantity, at, hold)
+function held.answer(customer, kind, how, quantity, at, hold)
   local packed = { struct.pack('>I8c1c1I8I8B', now, kind, how, quantity, at, #hold.moves) }
   for _, move in ipairs(hold.moves) do
     local counter = customer.of[move.name]
@@ -148,12 +149,28 @@ end
 
 -- Ends what is due; what a customer holds is then as it is in Redis, without that.
 function held.restart(customer)
+  restart_all(customer)
   customer.written, customer.open = {}, customer.found - #customer.ending
   for _, hold in ipairs(customer.ending) do
-    hold.told = move_back(customer, hold, 0)
-    hold.how, hold.by, hold.answer = 'x', '', answer_of(customer, 'E', 'x', 0, now, hold)
+    hold.told = held.settle(customer, hold, 0)
+    hold.how, hold.by, hold.answer = 'x', '', held.answer(customer, 'E', 'x', 0, now, hold)
     customer.written[hold.id] = hold
   end
+end
+
+-- Finds a reservation, open or ended; what is due has ended, however many there are.
+function held.find(customer, id)
+  local one = customer.written[id]
+  if one then return one end
+  local packed = redis.call('HGET', KEYS[customer.place + 1], id)
+  if not packed then return nil end
+  one = unpack_hold(id, packed)
+  read_counters(customer, one.moves)
+  if one.how == 'o' and one.due <= now then
+    customer.ending[#customer.ending + 1], customer.waiting[id] = one, nil
+    held.restart(customer)
+  end
+  return one
 end
 
 function held.has(customer, id) return redis.call('HEXISTS', KEYS[customer.place + 1], id) == 1 end
@@ -167,7 +184,7 @@ end
 function held.write_ends(customer)
   for _, hold in ipairs(customer.ending) do
     if hold.event ~= '' then
-      redis.call('XADD', KEYS[2], '*', 'id', hold.id .. '.end', 'at', now, 'claim', claim_of(hold.event, 0, 2), 'moves', hold.told)
+      redis.call('XADD', KEYS[2], '*', 'id', hold.id .. '.end', 'at', now, 'claim', held.claim(hold.event, 0, 2), 'moves', hold.told)
     end
   end
 end

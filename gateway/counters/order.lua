@@ -13,11 +13,32 @@
 
 local DAY_MS = 86400000
 local WORTH_MAX = 4503599627370496 -- 2^52: with the time in µs it stays exact
+local COUNTERS_MAX = 80 -- of a claim: so many numbers of an answer are counted in a byte
 local asked, customers, by_key = {}, {}, {}
 local pools, seats, holds = false, false, false
 
+local function numbers_of(packed)
+  local quantity, version, one, two, three
+  if #packed == 40 then
+    quantity, version, one, two, three = struct.unpack('>I8I8I8I8I8', packed)
+  elseif #packed == 16 then
+    quantity, version = struct.unpack('>I8I8', packed)
+  elseif #packed == 24 then
+    quantity, version, one = struct.unpack('>I8I8I8', packed)
+    if one < 1 or one > DAY_MS then bad(string.format('ttl_ms is %.0f; expected 1 to %.0f', one, DAY_MS)) end
+  else
+    bad('numbers have ' .. #packed .. ' bytes; expected 16, 24 or 40')
+  end
+  if quantity < 1 or quantity > MAX or version < 1 or version > MAX
+    or three and (one > START_MAX or two < 1 or two > MAX or three > MAX) then
+    bad(string.format('quantity is %.0f, version %.0f, window_start_ms %.0f, window_end_ms %.0f, ceiling %.0f; expected whole numbers '
+      .. 'up to 2^53-1, the start up to 2^48-1, all but start and ceiling at least 1', quantity, version, one or 0, two or 0, three or 0))
+  end
+  return quantity, version, one, two, three
+end
+
 local function limits_of(claim, packed, n)
-  local limits, pool, from = {}, nil, 1
+  local limits, pool, named, from = {}, nil, 0, 1
   while from <= #packed do
     local size = string.byte(packed, from + 1)
     if not size or #packed < from + 25 + size then bad('limits have ' .. #packed .. ' bytes; expected more') end
@@ -43,7 +64,10 @@ local function limits_of(claim, packed, n)
       elseif letter == 'W' or letter == 'G' then pool.base, fits = limit, not pool.base end
       if fits then pool.members[#pool.members + 1] = limit end
     end
-    if fits and counts then limit.counter = counter_of(claim.customer, name, n) end
+    if fits and counts then
+      limit.counter, named = counter_of(claim.customer, name, n), named + 1
+      if named > COUNTERS_MAX then bad('a claim has more than ' .. COUNTERS_MAX .. ' counters') end
+    end
     if not of_pool then
       fits = fits and not (pool and not pool.base)
       pool, limits[#limits + 1] = letter == 'P' and limit, limit
@@ -70,8 +94,9 @@ for n = 1, claims do
     limits = false, kept = 0, ttl_ms = false, known_at = false, answer = false, decided = 0, shown = false, told = false,
   }
   if ARGV[at + 3] ~= '' then
-    claim.event_id, claim.fingerprint, claim.remember_ms = key_of(ARGV[at + 3])
-    claim.known_at, behind = behind, behind + 1
+    claim.event_id, claim.fingerprint, claim.remember_ms = string.match(ARGV[at + 3], '^(%S+) (%S+) (%S+)$')
+    claim.remember_ms, claim.known_at, behind = whole('remember_ms', claim.remember_ms, 1, true), behind, behind + 1
+    if not KEYS[claim.known_at] then bad('an idempotency key without its place; expected KEYS ' .. claim.known_at) end
   end
   if three then
     local counter = counter_of(customer, ARGV[at], n)

@@ -110,8 +110,8 @@ class Hold(NamedTuple):
 Limit = Quota | Sliding | Gcra | Pool | Seats
 Numbers = tuple[int, ...]
 State = Numbers | tuple[Numbers, ...]
-"""Used and the start of the window; of a GCRA how much of its burst is in use, and in how many ms none is; of seats how
-many are active, and 0; of a pool for each member used, start (a slot's ordinal) and size."""
+"""Used and the start of the window; of a GCRA how much of its burst is in use, and in how many ms none is;
+of seats how many are active, and 0; of a pool for each member used, start (a slot's ordinal) and size."""
 
 _PLAIN: Final = struct.Struct(">5Q")
 _CLAIM: Final = struct.Struct(">2Q")

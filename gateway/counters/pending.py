@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.counters.consume import COUNTED, REPLAYED, UNAVAILABLE, Answer
+from gateway.counters.consume import COUNTED, REPLAYED
 from gateway.counters.deadlines import DeadlineWheel
 
 if TYPE_CHECKING:
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gateway.counters.ask import Ask
+    from gateway.counters.consume import Answer
     from gateway.journal import Journal
 
-_UNAVAILABLE: Final = Answer(UNAVAILABLE)
 _NAMED: Final = frozenset((COUNTED, REPLAYED))
 
 
@@ -41,7 +41,7 @@ class Pending:
     def enter(self, ask: Ask) -> None:
         """Give the claims of a call numbers; by its deadline it is answered."""
         ask.number = number = self._number + 1
-        self._number += len(ask.orders)
+        self._number += len(ask.orders) or 1
         self._asks[number] = ask
         self._wheel.add(ask.asker.deadline_s, number)
 
@@ -72,7 +72,7 @@ class Pending:
                 if answer.kind == COUNTED:
                     self._keep(ask, place, answer)
         del self._asks[ask.number]
-        ask.told(answers or [_UNAVAILABLE] * len(ask.orders))
+        ask.told(answers or ask.unavailable())
 
     def _keep(self, ask: Ask, place: int, answer: Answer) -> None:
         """Write what was counted into the journal; a use without an event is nothing that could be lost."""

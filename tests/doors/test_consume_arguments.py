@@ -66,7 +66,7 @@ async def test_arguments_that_do_not_fit_are_refused(bucket: Bucket) -> None:
 def test_what_the_counting_script_never_answers_is_corrupt() -> None:
     """A reply of another shape is not taken for an answer, and what is sent by digest is the script itself."""
     order = Order(7, "acme", (Quota("calls", Span(0, 1000), None),), 1, 1)
-    said = bytes(8) + b"C\0\3\2" + bytes(16) + b"1-0"
+    said = bytes(8) + b"C\0\2" + bytes(16) + b"\0\x031-0"
     assert consume.read(said, order) == Answer(b"C", states=((0, 0),), stream_id=b"1-0")
     wrong = (
         said[:-1],
