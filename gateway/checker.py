@@ -6,15 +6,22 @@ A claim is prepared once: what was found out about it is kept with it, and holds
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.counters.ask import Ask
-from gateway.counters.consume import CLAIMS_MAX, KEY_REUSED, STALE, WRONG_WINDOW
+from gateway.counters.consume import CLAIMS_MAX, KEY_REUSED, STALE, TOO_MUCH_HELD, WRONG_WINDOW
+from gateway.counters.settling import Settling
 from gateway.decision import Decision, Reason, degrade, refuse
 from gateway.documents import customer_document
-from gateway.entitlements import Wanted
-from gateway.errors import IdempotencyKeyReusedError, StoreCorruptError, StoreUnavailableError
-from gateway.prepared import Counting, Prepared, Preparing, Settled
+from gateway.entitlements import Customer, Wanted
+from gateway.errors import (
+    IdempotencyKeyReusedError,
+    NotFoundError,
+    StoreCorruptError,
+    StoreUnavailableError,
+)
+from gateway.prepared import Counting, Prepared, Preparing, Answered
 from gateway.tally import DECIDED, decide_counted
 from gateway.telemetry import Event, Seldom
 
@@ -25,10 +32,12 @@ if TYPE_CHECKING:
     from gateway.counters.consume import Answer
     from gateway.counters.counting import Counters
     from gateway.counters.documents import Document, Documents
+    from gateway.counters.settle import Action, Settled
     from gateway.decision import Claim
     from gateway.entitlements import Entitlements
+    from gateway.errors import TollkeeperError
 
-    Told = Decision | IdempotencyKeyReusedError
+    Told = Decision | TollkeeperError
 
 Whose = TypeVar("Whose", bound="Asker")
 
@@ -60,6 +69,9 @@ class Check(Ask, kw_only=True, eq=False):
             elif kind == KEY_REUSED:
                 claim = prepared.claim
                 reply(whose, IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}"))
+            elif kind == TOO_MUCH_HELD:
+                reason = Reason.CONCURRENCY_EXCEEDED
+                reply(whose, refuse(reason, found.plan.name, found.order.version, found.against.upgrade_plans))
             elif kind in (STALE, WRONG_WINDOW) and self.tries:
                 self.checker.decide_anew(self, whose, prepared, answer)
             else:
@@ -86,13 +98,13 @@ class Checker:
     def submit(self, prepared: Prepared, reply: Callable[[Whose, Told], None], asker: Whose) -> None:
         """Decide a claim; `reply` gets the asker and the decision once, no later than at its deadline.
 
-        The one error it may get instead is IdempotencyKeyReusedError.
+        It may get an error instead: IdempotencyKeyReusedError, or InvalidRequestError for what the feature lacks.
         """
         found = self._found(prepared)
         if found is None:
             self._decide(((asker, prepared),), reply, asker, TRIES_MAX)
-        elif isinstance(found, Settled):
-            reply(asker, found.decision)
+        elif isinstance(found, Answered):
+            reply(asker, found.told)
         else:
             parts = ((asker, prepared, found),)
             self._counters.consume(Check((found.order,), asker, checker=self, reply=reply, parts=parts))
@@ -106,6 +118,42 @@ class Checker:
         """
         batch = _Batch(len(prepared), reply, asker)
         self._decide(list(enumerate(prepared)), batch.put, asker, TRIES_MAX)
+
+    def settle(
+        self,
+        customer: str,
+        reservation: str,
+        action: Action,
+        reply: Callable[[Whose, Settled | TollkeeperError], None],
+        asker: Whose,
+        tries: int = TRIES_MAX,
+    ) -> None:
+        """End a reservation, or keep it longer; `reply` gets the asker and what the counters say of it, once.
+
+        It may get an error instead: NotFoundError for a customer whom nobody knows, StoreUnavailableError when nobody
+        can tell in time what became of it.
+        """
+        reachable = self._documents.connected and tries > 0
+        found = self._entitlements.whose(customer, self._time(), reachable=reachable)
+        if isinstance(found, Reason):
+            reply(asker, NotFoundError(f"customer {customer}"))
+        elif isinstance(found, Customer):
+            where = found.bucket
+            self._counters.consume(
+                Settling(
+                    *((), asker),
+                    in_bucket=where,
+                    customer=customer,
+                    reservation=reservation,
+                    action=action,
+                    reply=reply,
+                )
+            )
+        elif reachable:
+            again = partial(self.settle, customer, reservation, action, reply, asker)
+            self._fetch(found.document, again, asker.deadline_s, tries)
+        else:
+            reply(asker, StoreUnavailableError("the counters cannot be asked"))
 
     def decide_anew(self, check: Check, whose: Any, prepared: Prepared, answer: Answer) -> None:
         """Decide again: another gateway knows a newer document, or our clock is not Redis's."""
@@ -128,8 +176,8 @@ class Checker:
             # 1. Counted. 2. Answered without a counter. 3. A document is missing or old. 4. It cannot be fetched.
             if isinstance(found, Counting):
                 counted.setdefault(found.order.bucket, []).append((whose, prepared, found))
-            elif isinstance(found, Settled):
-                reply(whose, found.decision)
+            elif isinstance(found, Answered):
+                reply(whose, found.told)
             elif isinstance(found, Decision):
                 reply(whose, found)
             elif reachable:
@@ -142,9 +190,9 @@ class Checker:
                 orders = [found.order for _, _, found in parts]
                 self._counters.consume(Check(orders, asker, checker=self, reply=reply, parts=parts, tries=tries))
         for document, of_document in waiting.items():
-            self._fetch(document, of_document, reply, asker, tries)
+            self._fetch(document, partial(self._decide, of_document, reply, asker), asker.deadline_s, tries)
 
-    def _found(self, prepared: Prepared) -> Settled | Counting | None:
+    def _found(self, prepared: Prepared) -> Answered | Counting | None:
         """Return what was found out, while it holds."""
         found, now_s = prepared.found, self._time()
         if (
@@ -156,7 +204,7 @@ class Checker:
             return found
         return None
 
-    def _look(self, prepared: Prepared, *, reachable: bool) -> Settled | Counting | Decision | Wanted:
+    def _look(self, prepared: Prepared, *, reachable: bool) -> Answered | Counting | Decision | Wanted:
         """Find out what a claim comes to; what holds for a while is kept with it."""
         now_s = self._time()
         who = self._entitlements.find(prepared.claim.customer, now_s, reachable=reachable)
@@ -169,15 +217,8 @@ class Checker:
             prepared.found = found = self._preparing.find_out(prepared.claim, who, now_s)
         return found
 
-    def _fetch(
-        self,
-        document: str,
-        claims: Sequence[tuple[Any, Prepared]],
-        reply: Callable[[Any, Told], None],
-        asker: Asker,
-        tries: int,
-    ) -> None:
-        """Fetch a document and decide again; by their deadline, claims are decided without."""
+    def _fetch(self, document: str, decide: Callable[[int], None], deadline_s: float, tries: int) -> None:
+        """Fetch a document and decide again, with how many tries are left; by the deadline, without it."""
         waiting = True
 
         def fetched(found: Document) -> None:
@@ -186,20 +227,17 @@ class Checker:
                 return
             waiting = False
             timer.cancel()
-            if isinstance(found, StoreUnavailableError):
-                self._decide(claims, reply, asker, 0)
-                return
-            try:
-                self._entitlements.hold(document, found, self._time())
-            except StoreCorruptError as error:
-                self._log.warning(document, Event.DOCUMENT_REFUSED, key=document, error=str(error))
-                for whose, _ in claims:
-                    reply(whose, degrade())
-            else:
-                self._decide(claims, reply, asker, tries - 1)
+            left = 0
+            if not isinstance(found, StoreUnavailableError):
+                try:
+                    self._entitlements.hold(document, found, self._time())
+                    left = tries - 1
+                except StoreCorruptError as error:
+                    self._log.warning(document, Event.DOCUMENT_REFUSED, key=document, error=str(error))
+            decide(left)
 
         timer = asyncio.get_running_loop().call_at(
-            asker.deadline_s, lambda: fetched(StoreUnavailableError("the document did not come in time"))
+            deadline_s, lambda: fetched(StoreUnavailableError("the document did not come in time"))
         )
         self._documents.fetch(document, fetched)
 

@@ -70,6 +70,14 @@ class LimitState(msgspec.Struct, frozen=True, gc=False):
     reason: Reason = Reason.OK
 
 
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """What a decision holds, under its own id, until it is committed or released."""
+
+    ttl_ms: int
+    expires_at_ms: int
+    """0 when it was held before: nobody looked."""
+
+
 class Claim(msgspec.Struct, frozen=True, gc=False):
     """A request to use a quantity of a feature; valid or not at all."""
 
@@ -149,6 +157,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     upgrade_plans: tuple[str, ...] = ()
     limits: tuple[LimitState, ...] = ()
     """Of a feature with several."""
+    held: Held | None = None
 
     def __bool__(self) -> bool:
         return self.allowed

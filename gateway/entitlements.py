@@ -122,6 +122,18 @@ class Entitlements:
 
     def find(self, customer: str, now_s: float, *, reachable: bool) -> Subscriber | Reason | Wanted:
         """Return the customer with its plan, why there is none, or the document to fetch first."""
+        held = self.whose(customer, now_s, reachable=reachable)
+        if not isinstance(held, Customer):
+            return held
+        if not held.plan:
+            return Reason.NO_SUBSCRIPTION
+        plan = self._plans.get(held.plan)
+        if plan is None or not self._usable(plan.confirmed_s, now_s, reachable=reachable):
+            return Wanted(held.plan)
+        return Subscriber(held, plan)
+
+    def whose(self, customer: str, now_s: float, *, reachable: bool) -> Customer | Reason | Wanted:
+        """Return the customer, whatever its plan, why there is none, or the document to fetch first."""
         held = self._customers.get(customer)
         if held is None or held.confirmed_s == GONE_S:
             if self._usable(self._unknown.get(customer, GONE_S), now_s, reachable=reachable):
@@ -130,12 +142,7 @@ class Entitlements:
         if not self._usable(held.confirmed_s, now_s, reachable=reachable):
             return Wanted(customer_document(customer))
         held.asked = True
-        if not held.plan:
-            return Reason.NO_SUBSCRIPTION
-        plan = self._plans.get(held.plan)
-        if plan is None or not self._usable(plan.confirmed_s, now_s, reachable=reachable):
-            return Wanted(held.plan)
-        return Subscriber(held, plan)
+        return held
 
     def fresh(self, customer: Customer, plan: Plan, now_s: float) -> bool:
         """Tell whether both are still what Redis said lately, while it answers."""

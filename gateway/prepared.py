@@ -25,12 +25,12 @@ _RESERVE = 1
 """The kind of an event that holds and bills nothing yet."""
 
 
-class Settled(NamedTuple):
-    """A claim that is answered without a counter."""
+class Answered(NamedTuple):
+    """A claim that is answered without a counter; with an error when it lacks what the feature needs."""
 
     customer: Customer
     plan: Plan
-    decision: Decision
+    told: Decision | InvalidRequestError
     until_s: float = math.inf
 
 
@@ -52,7 +52,7 @@ class Prepared:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
-        self.found: Settled | Counting | None = None
+        self.found: Answered | Counting | None = None
 
 
 class Preparing:
@@ -63,15 +63,12 @@ class Preparing:
         self._idempotency_ttl_ms = idempotency_ttl_ms
         self._calendar = Calendar()
 
-    def find_out(self, claim: Claim, who: Subscriber, now_s: float) -> Settled | Counting:
-        """Return what a claim of this customer comes to from now on.
-
-        Raises InvalidRequestError when it does not say who uses a named licence.
-        """
+    def find_out(self, claim: Claim, who: Subscriber, now_s: float) -> Answered | Counting:
+        """Return what a claim of this customer comes to from now on."""
         customer, plan = who
         offer = plan.features.get(claim.feature)
         if offer is None:
-            return Settled(customer, plan, refuse(Reason.FEATURE_UNKNOWN, plan.name, customer.version))
+            return Answered(customer, plan, refuse(Reason.FEATURE_UNKNOWN, plan.name, customer.version))
         now_ms = self._standing.now_ms()
         found = entitlement_of(offer, customer.particulars, self._calendar, who.timeline, now_ms)
 
@@ -81,13 +78,14 @@ class Preparing:
         match found.entitlement:
             case Metered() | Rated() | Slots() | NamedLicences() as entitlement:
                 if isinstance(entitlement, NamedLicences) and not claim.subject:
-                    raise InvalidRequestError(Violation("subject", "is empty; expected who uses the licence"))
+                    nobody = InvalidRequestError(Violation("subject", "is empty; expected who uses the licence"))
+                    return Answered(customer, plan, nobody, until_s(found.until_ms))
                 against = Ordering(self._calendar, who, claim, now_ms).against(entitlement)
                 order = self._order(claim, customer, entitlement, against)
                 return Counting(customer, plan, against, order, until_s(min(found.until_ms, against.until_ms)))
             case entitlement:
                 decision = decide(entitlement, plan.name, customer.version, claim.quantity)
-                return Settled(customer, plan, decision, until_s(found.until_ms))
+                return Answered(customer, plan, decision, until_s(found.until_ms))
 
     def _order(self, claim: Claim, customer: Customer, entitlement: Counted, against: Against) -> Order:
         """Pack a claim for the counters; of a slot that is not to be held it is only asked whether there is one."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 from gateway.counters.consume import COUNTED, PEEKED, REFUSED, REPLAYED
 from gateway.counters.order import MAX, Gcra, Member, Pool, Quota, Rolled, Seats, Sliding
-from gateway.decision import Decision, LimitKind, LimitState, Reason, unstored
+from gateway.decision import Decision, Held, LimitKind, LimitState, Reason, unstored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,7 +103,15 @@ def decide_counted(against: Against, answer: Answer, quantity: int, plan: str, v
         replayed=answer.kind == REPLAYED,
         upgrade_plans=() if admitted else against.upgrade_plans,
         limits=states if len(states) > 1 else (),
+        held=_held(against, answer) if admitted else None,
     )
+
+
+def _held(against: Against, answer: Answer) -> Held | None:
+    if against.hold is None or answer.kind not in _COUNTED:
+        return None
+    ttl_ms = against.hold.ttl_ms
+    return Held(ttl_ms, answer.now_ms + ttl_ms if answer.kind == COUNTED else 0)
 
 
 def _goes_beyond(limit: Limit, told: Told) -> bool:

@@ -68,9 +68,7 @@ def extend(
 def commit(
     customer: Customer,
     reservation: Reservation,
-    quantity: Annotated[
-        int | None, typer.Option(parser=whole, help="What was really used; all that is held if not given.", metavar="N")
-    ] = None,
+    quantity: Annotated[int, typer.Argument(parser=whole, metavar="QUANTITY", show_default=False)],
     target: Target = None,
     state: State = STATE,
     json: Json = False,

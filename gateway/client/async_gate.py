@@ -127,8 +127,8 @@ class AsyncGate:
         """Keep it for so long from now on."""
         return await self._asked(calls.extend(customer, reservation, ttl_ms))
 
-    async def commit(self, customer: str, reservation: str, quantity: int | None = None) -> Settled:
-        """Say what was really used; all that is held when None."""
+    async def commit(self, customer: str, reservation: str, quantity: int) -> Settled:
+        """Say what was really used."""
         return await self._asked(calls.commit(customer, reservation, quantity))
 
     async def release(self, customer: str, reservation: str) -> Settled:

@@ -84,7 +84,7 @@ def extend(customer: str, reservation: str, ttl_ms: int) -> Call[Settled]:
     return Call("ExtendReservation", request, messages.ReservationResponse, _settled_of)
 
 
-def commit(customer: str, reservation: str, quantity: int | None) -> Call[Settled]:
+def commit(customer: str, reservation: str, quantity: int) -> Call[Settled]:
     """Say what was really used."""
     request = messages.CommitReservationRequest(customer=customer, reservation=reservation, quantity=quantity)
     return Call("CommitReservation", request, messages.ReservationResponse, _settled_of)

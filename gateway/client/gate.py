@@ -113,8 +113,8 @@ class Gate:
         """Keep it for so long from now on."""
         return self._asked(calls.extend(customer, reservation, ttl_ms))
 
-    def commit(self, customer: str, reservation: str, quantity: int | None = None) -> Settled:
-        """Say what was really used; all that is held when None."""
+    def commit(self, customer: str, reservation: str, quantity: int) -> Settled:
+        """Say what was really used."""
         return self._asked(calls.commit(customer, reservation, quantity))
 
     def release(self, customer: str, reservation: str) -> Settled:

@@ -95,9 +95,9 @@ class Gateway:
         return await self._answer(self._entitlements().ExtendReservation, request)
 
     async def commit(
-        self, customer: str, reservation: str, quantity: int | None = None
+        self, customer: str, reservation: str, quantity: int | None
     ) -> entitlement_pb2.ReservationResponse:
-        """Say what was really used of a reservation; all that is held when None."""
+        """Say what was really used of a reservation."""
         request = entitlement_pb2.CommitReservationRequest(
             customer=customer, reservation=reservation, quantity=quantity
         )

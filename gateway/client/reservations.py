@@ -33,6 +33,7 @@ class ReservationState(IntEnum):
     COMMITTED = 2
     RELEASED = 3
     COMMITTED_LATE = 4
+    EXPIRED = 5
 
 
 class Settled(NamedTuple):
@@ -60,7 +61,6 @@ class _Block:
         self._asked = asked
         self._ttl_ms = ttl_ms
         self._held: Held | None = None
-        self._committed = False
         self._quantity: int | None = None
         self.settled: Settled | None = None
         """How it ended; None while it runs, and when nothing was held."""
@@ -81,10 +81,11 @@ class _Block:
         return self._held.id if self._held is not None else ""
 
     def commit(self, quantity: int | None = None) -> None:
-        """Count `quantity` as used when the block is left, instead of giving everything back; None is all of it."""
+        """Count `quantity` as used when the block is left, instead of giving everything back; None: what was asked."""
         if self._held is None:
             raise RuntimeError("a reservation is committed inside its block")
-        self._committed, self._quantity = True, quantity
+        asked = 1 if self._asked.quantity is None else self._asked.quantity
+        self._quantity = asked if quantity is None else quantity
 
     def _beat_s(self) -> float:
         assert self._held is not None
@@ -113,7 +114,7 @@ class AsyncReservation(_Block):
         self._beating.cancel()
         await asyncio.gather(self._beating, return_exceptions=True)
         customer = self._asked.customer
-        if self._committed:
+        if self._quantity is not None:
             self.settled = await self._gate.commit(customer, self.id, self._quantity)
         else:
             self.settled = await self._gate.release(customer, self.id)
@@ -151,7 +152,7 @@ class Reservation(_Block):
         self._over.set()
         self._beating.join()
         customer = self._asked.customer
-        if self._committed:
+        if self._quantity is not None:
             self.settled = self._gate.commit(customer, self.id, self._quantity)
         else:
             self.settled = self._gate.release(customer, self.id)

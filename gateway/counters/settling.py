@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.counters import settle
 from gateway.counters.ask import Ask
@@ -12,7 +12,6 @@ from gateway.counters.settle import Settled
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.counters.ask import Asker
     from gateway.counters.footing import Footing
     from gateway.counters.settle import Action
 
@@ -26,7 +25,7 @@ class Settling(Ask, kw_only=True, eq=False):
     customer: str
     reservation: str
     action: Action
-    reply: Callable[[Asker, Settled], None]
+    reply: Callable[[Any, Settled], None]
 
     @property
     def bucket(self) -> int:

@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from gateway.counters import consume, keys
+from gateway.counters import consume, keys, settle
 from gateway.counters.footing import Footing
 from gateway.counters.line import Line, ServerIdentity, identify
 from gateway.errors import StoreCorruptError, StoreUnavailableError
@@ -46,7 +46,8 @@ class Standing:
         if self._previous is not None and self._previous[0].run_id == identity.run_id:
             await connection.call("CLIENT", "KILL", "ID", self._previous[1])
         self._previous = identity, number
-        await connection.call("SCRIPT", "LOAD", consume.SCRIPT)
+        for script in (consume.SCRIPT, settle.SCRIPT):
+            await connection.call("SCRIPT", "LOAD", script)
 
     async def read(self, connection: Connection) -> None:
         """Believe each bucket whose line names this very server, and be registered there."""

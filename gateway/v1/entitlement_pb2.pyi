@@ -108,6 +108,8 @@ class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     RELEASED: _ReservationState.ValueType  # 3
     COMMITTED_LATE: _ReservationState.ValueType  # 4
     """Committed after it had ended by itself."""
+    EXPIRED: _ReservationState.ValueType  # 5
+    """Ended by itself: it was not settled in its time."""
 
 class ReservationState(_ReservationState, metaclass=_ReservationStateEnumTypeWrapper): ...
 
@@ -117,6 +119,8 @@ COMMITTED: ReservationState.ValueType  # 2
 RELEASED: ReservationState.ValueType  # 3
 COMMITTED_LATE: ReservationState.ValueType  # 4
 """Committed after it had ended by itself."""
+EXPIRED: ReservationState.ValueType  # 5
+"""Ended by itself: it was not settled in its time."""
 Global___ReservationState: _TypeAlias = ReservationState  # noqa: Y015
 
 @_typing.final
@@ -479,7 +483,7 @@ class ReserveQuotaResponse(_message.Message):
     reservation: _builtins.str
     """Names what is held; empty when the claim was denied, or when the feature has nothing to hold."""
     expires_at_ms: _builtins.int
-    """When it ends by itself."""
+    """When it ends by itself; 0 when the same idempotency key held it before."""
     ttl_ms: _builtins.int
     """How long that is."""
     @_builtins.property
@@ -538,7 +542,7 @@ class CommitReservationRequest(_message.Message):
     """Whom it was reserved for."""
     reservation: _builtins.str
     quantity: _builtins.int
-    """What was really used: 0 to 2^53-1; all that is held when unset."""
+    """What was really used: 0 to 2^53-1. Required."""
     def __init__(
         self,
         *,
@@ -589,7 +593,7 @@ class ReservationResponse(_message.Message):
     REPLAYED_FIELD_NUMBER: _builtins.int
     state: Global___ReservationState.ValueType
     quantity: _builtins.int
-    """What counts as used by it: what is held, or what was committed."""
+    """What was committed; 0 while it is held, and when it was released."""
     expires_at_ms: _builtins.int
     """When it ends by itself; absent when it has ended."""
     replayed: _builtins.bool
