@@ -46,16 +46,17 @@ class Claims:
     def order(self, customer: str) -> Order:
         """Say what is to be counted for a customer."""
         if customer not in self._orders:
+            counter = f"{self._feature}:bare"
             self._orders[customer] = Order(
                 bucket=keys.bucket_of(customer),
                 customer=customer,
-                counter=f"{self._feature}:bare",
+                counter=counter,
                 window_start_ms=self._from_ms,
                 window_end_ms=self._from_ms + WINDOW_MS,
                 quantity=1,
                 version=1,
                 ceiling=LIMIT,
-                event=pack_claim(customer, self._feature, "calls", 1, 1),
+                event=pack_claim(customer, self._feature, "calls", 1, 1, counter, self._from_ms),
             )
         return self._orders[customer]
 

@@ -93,7 +93,7 @@ class ScriptCost:
     def _bare_call(self, customer: str, number: int) -> bytes:
         tag = keys.tag(keys.bucket_of(customer))
         at_ms = time.time_ns() // 1_000_000
-        event = pack_claim(customer, self._feature, "calls", 1, 1)
+        event = pack_claim(customer, self._feature, "calls", 1, 1, f"{self._feature}:month", 1)
         names = (f"{{{tag}}}:bare:{customer}", f"{{{tag}}}:bare-usage")
         return pack("EVALSHA", BARE_SHA, 2, *names, 1, LIMIT, f"{self._claims.gateway}-{number}", at_ms, event)
 

@@ -1,4 +1,4 @@
-"""What was counted is written down: a bucket's entries become rows, totals and a watermark in one commit."""
+"""What was counted is written down: a bucket's entries become rows, totals, levels and a watermark in one commit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from gateway.counters.reconnect import stay_connected
 from gateway.counters.usage import StreamId, UsageEvent
 from gateway.errors import StoreCorruptError, StoreUnavailableError
 from gateway.records import usage as records
-from gateway.records.usage import EventRow, QuarantineRow
+from gateway.records.usage import EventRow, Kind, Move, QuarantineRow
 from gateway.telemetry import Event, log
+from gateway.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ class Flusher:
         self._line = line
         self._delay_s = delay_ms_max / 1000
         self._batch_max = batch_max
+        self._thresholds = Thresholds()
         self._untrimmed: set[int] = set()
         self._now_s = asyncio.get_running_loop().time
         self._trimmed_s = -TRIM_EVERY_S
@@ -107,7 +109,7 @@ class Flusher:
         return more
 
     async def _write(self, bucket: int, mark: StreamId, entries: list[UsageEvent | usage.UnreadableEntry]) -> bool:
-        """Rows, totals, quarantine and watermark in one transaction; False, and nothing, when another was faster."""
+        """Rows, totals, levels, quarantine and watermark in one transaction; False, and nothing, if another has."""
         name = keys.tag(bucket)
         events = [_row(entry) for entry in entries if isinstance(entry, UsageEvent)]
         broken = [
@@ -118,7 +120,8 @@ class Flusher:
         async with self._database.transaction() as transaction:
             if not await records.advance(transaction, name, mark, entries[-1].stream_id):
                 return False
-            await records.write(transaction, name, events)
+            changed = await records.write(transaction, name, events)
+            await self._thresholds.cross(transaction, changed)
             await records.quarantine(transaction, name, broken)
         for row in broken:
             log.error(Event.ENTRY_QUARANTINED, bucket=name, stream_id=str(StreamId(*row.position)), why=row.why)
@@ -144,4 +147,8 @@ def _row(event: UsageEvent) -> EventRow:
         quantity=claim.quantity,
         document_version=claim.version,
         position=event.stream_id,
+        kind=Kind(claim.kind),
+        dimensions=claim.dimensions,
+        subject=claim.subject,
+        moves=None if event.moves is None else tuple(Move(*move) for move in event.moves),
     )

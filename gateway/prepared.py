@@ -86,7 +86,9 @@ class Preparing:
             until_s = min(until_s, now_s + (end_ms - now_ms) / 1000)
         event = None
         if limit.meter is not None:
-            event = pack_claim(claim.customer, claim.feature, limit.meter, claim.quantity, customer.version)
+            event = pack_claim(
+                *(claim.customer, claim.feature, limit.meter, claim.quantity, customer.version), one.counter, start_ms
+            )
         order = Order(
             bucket=customer.bucket,
             customer=claim.customer,

@@ -50,7 +50,7 @@ class EntitlementService(EntitlementServiceServicer):
         bucket = keys.bucket_of(customer)
         start_ms, end_ms = month(datetime.now(UTC))
         numbers = struct.pack(">5Q", quantity, VERSION, start_ms, end_ms, LIMIT)
-        event = pack_claim(customer, feature, METER, quantity, VERSION)
+        event = pack_claim(customer, feature, METER, quantity, VERSION, f"{feature}:month", start_ms)
         answer = SEEN
         while answer == SEEN:  # calls overtake each other between a pool's connections: a higher number came first
             number = next(self._numbers)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from billing_core.errors import BillingError
-from gateway.cli import ask, demo, desk, doctor, journal, keys, plane, stores
+from gateway.cli import ask, demo, desk, doctor, extras, journal, keys, plane, stores, subscriptions
 from gateway.cli.show import complain, out
 from gateway.errors import (
     AlreadyExistsError,
@@ -50,8 +50,26 @@ catalog.command("validate")(plane.catalog_validate)
 catalog.command("apply")(plane.catalog_apply)
 customer = typer.Typer(help="Whom it is sold to.", no_args_is_help=True)
 customer.command("create")(plane.customer_create)
+customer.command("timezone")(subscriptions.customer_timezone)
 subscription = typer.Typer(help="Which plan a customer is on.", no_args_is_help=True)
 subscription.command("create")(plane.subscription_create)
+grant = typer.Typer(help="What one customer may use besides its plan.", no_args_is_help=True)
+grant.command("add")(extras.grant_add)
+grant.command("list")(extras.grant_list)
+grant.command("void")(extras.grant_void)
+override = typer.Typer(help="What one customer has instead of what its plan says.", no_args_is_help=True)
+override.command("set")(extras.override_set)
+override.command("list")(extras.override_list)
+override.command("remove")(extras.override_remove)
+addon = typer.Typer(help="Which add-ons a customer has.", no_args_is_help=True)
+addon.command("set")(subscriptions.addon_set)
+addon.command("remove")(subscriptions.addon_remove)
+licence = typer.Typer(help="How many licences a customer has.", no_args_is_help=True)
+licence.command("set")(subscriptions.licence_set)
+trial = typer.Typer(help="When a customer's trial ends.", no_args_is_help=True)
+trial.command("set")(subscriptions.trial_set)
+status = typer.Typer(help="How a customer's subscription stands.", no_args_is_help=True)
+status.command("set")(subscriptions.status_set)
 key = typer.Typer(help="Who may call: API keys and client certificates.", no_args_is_help=True)
 key.command("create")(keys.key_create)
 key.command("list")(keys.key_list)
@@ -67,6 +85,12 @@ app.command("rate", rich_help_panel=TRY)(desk.rate)
 app.add_typer(catalog, name="catalog", rich_help_panel=SELL)
 app.add_typer(customer, name="customer", rich_help_panel=SELL)
 app.add_typer(subscription, name="subscription", rich_help_panel=SELL)
+app.add_typer(grant, name="grant", rich_help_panel=SELL)
+app.add_typer(override, name="override", rich_help_panel=SELL)
+app.add_typer(addon, name="addon", rich_help_panel=SELL)
+app.add_typer(licence, name="licence", rich_help_panel=SELL)
+app.add_typer(trial, name="trial", rich_help_panel=SELL)
+app.add_typer(status, name="status", rich_help_panel=SELL)
 app.add_typer(key, name="key", rich_help_panel=RUN)
 app.command("sidecar", rich_help_panel=RUN)(stores.sidecar)
 app.command("office", rich_help_panel=RUN)(stores.office)

@@ -5,29 +5,22 @@ They work on the records themselves, so that the first key can be made before an
 
 from __future__ import annotations
 
-import asyncio
 import re
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from gateway.cli.options import STATE, Json, State
-from gateway.cli.reach import running_dev, settings
+from gateway.cli.reach import with_records
 from gateway.cli.show import emit, out, say, table
 from gateway.credentials import Mode, Role, digest_of, new_key, shown_prefix
 from gateway.decision import identifier_violations
-from gateway.errors import InvalidRequestError, PreconditionError, Violation
+from gateway.errors import InvalidRequestError, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
     from gateway.records.credentials import Made
     from gateway.records.database import Connection
-
-Result = TypeVar("Result")
 
 CUSTOMERS_MAX = 100
 NAME_CHARACTERS_MAX = 64
@@ -64,7 +57,7 @@ def key_create(
         assert key is not None
         return await credentials.add_key(connection, grantee, shown_prefix(key), digest_of(key))
 
-    number, created_at = _with_records(state, make)
+    number, created_at = with_records(state, make)
     if mode is Mode.TEST:
         say("test mode is not served yet: until it is, every call with this credential is refused")
     if json:
@@ -83,7 +76,7 @@ def key_list(state: State = STATE, json: Json = False) -> None:
     """List every key and certificate name that was ever let in, without any secret."""
     from gateway.records import credentials
 
-    listed = _with_records(state, credentials.every)
+    listed = with_records(state, credentials.every)
     if json:
         emit([_document(one) for one in listed])
         return
@@ -101,39 +94,11 @@ def key_revoke(
     """Let a key or certificate in no more: every gateway refuses it within a second."""
     from gateway.records import credentials
 
-    revoked_at = _with_records(state, lambda connection: credentials.revoke(connection, number))
+    revoked_at = with_records(state, lambda connection: credentials.revoke(connection, number))
     if json:
         emit({"id": number, "revoked": revoked_at is not None})
     else:
         out.print(f"[bold green]revoked[/] {number}" if revoked_at else f"{number} was revoked before")
-
-
-def _with_records(state: Path, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Do something in one transaction: on TOLLKEEPER_POSTGRES_URL, else on the running dev gateway's database."""
-    url = settings().postgres_url or (running_dev(state) or {}).get("postgres_url")
-    if not url:
-        raise PreconditionError("no database is known here: set TOLLKEEPER_POSTGRES_URL, or start: tollkeeper dev")
-
-    async def done() -> Result:
-        async with _records(url) as connection:
-            return await work(connection)
-
-    return asyncio.run(done())
-
-
-@asynccontextmanager
-async def _records(url: str) -> AsyncIterator[Connection]:
-    from gateway.records.database import Database
-    from gateway.records.migrate import pending
-
-    database = await Database.open(url)
-    try:
-        if missing := await pending(database):
-            raise PreconditionError(f"the database lacks {', '.join(missing)}; run: tollkeeper migrate")
-        async with database.transaction() as connection:
-            yield connection
-    finally:
-        await database.close()
 
 
 def _check(customers: list[str] | None, name: str, san: str | None) -> None:

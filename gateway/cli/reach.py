@@ -1,20 +1,22 @@
-"""Where a gateway is found, and how a command asks it."""
+"""Where a gateway or its database is found, and how a command asks it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.errors import PreconditionError
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from gateway.client import Gateway
+    from gateway.records.database import Connection
 
 Answer = TypeVar("Answer")
 
@@ -73,3 +75,31 @@ def ask(target: str | None, state: Path, question: Callable[[Gateway], Awaitable
             return await question(gateway)
 
     return asyncio.run(asked())
+
+
+def with_records(state: Path, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+    """Do something in one transaction: on TOLLKEEPER_POSTGRES_URL, else on the running dev gateway's database."""
+    url = settings().postgres_url or (running_dev(state) or {}).get("postgres_url")
+    if not url:
+        raise PreconditionError("no database is known here: set TOLLKEEPER_POSTGRES_URL, or start: tollkeeper dev")
+
+    async def done() -> Answer:
+        async with _records(url) as connection:
+            return await work(connection)
+
+    return asyncio.run(done())
+
+
+@asynccontextmanager
+async def _records(url: str) -> AsyncIterator[Connection]:
+    from gateway.records.database import Database
+    from gateway.records.migrate import pending
+
+    database = await Database.open(url)
+    try:
+        if missing := await pending(database):
+            raise PreconditionError(f"the database lacks {', '.join(missing)}; run: tollkeeper migrate")
+        async with database.transaction() as connection:
+            yield connection
+    finally:
+        await database.close()

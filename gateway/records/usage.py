@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.records.queries import named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from decimal import Decimal
 
@@ -22,6 +23,30 @@ Position = tuple[int, int]
 """A place in a bucket's stream: milliseconds and sequence number."""
 
 
+class Kind(IntEnum):
+    """What an event says."""
+
+    USE = 0
+    RESERVE = 1
+    """Held, and not used: its quantity is 0, its moves are what is held."""
+    END = 2
+    """Of a reservation: its quantity is what was really used, its moves what that changes."""
+    LATE = 3
+    """What was really used of a reservation that had ended."""
+    REFUND = 4
+    """Given back: quantity and moves are negative."""
+    INGESTED = 5
+    """Told afterwards, not decided here."""
+
+
+class Move(NamedTuple):
+    """What a counter took in one window, or gave back."""
+
+    counter: str
+    window_start: int
+    amount: int
+
+
 @dataclass(frozen=True, slots=True)
 class EventRow:
     """One counted use, as it is written down."""
@@ -30,10 +55,25 @@ class EventRow:
     at: datetime
     customer: str
     feature: str
-    meter: str
+    meter: str | None
     quantity: int
     document_version: int
-    position: Position
+    position: Position | None = None
+    """None when it came through no stream."""
+    kind: Kind = Kind.USE
+    dimensions: Mapping[str, str] | None = None
+    subject: str | None = None
+    moves: tuple[Move, ...] | None = None
+    """None when whoever wrote it did not tell."""
+
+
+class CounterTotal(NamedTuple):
+    """What a counter has come to in one window."""
+
+    customer: str
+    counter: str
+    window_start: int
+    used: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +97,13 @@ async def advance(connection: Connection, bucket: str, seen: Position, to: Posit
     return await connection.fetchval(_sql["advance_watermark"], bucket, *seen, *to) is not None
 
 
-async def write(connection: Connection, bucket: str, events: Sequence[EventRow]) -> None:
-    """Write events and add them to the totals; an event that is there already changes nothing."""
-    await connection.execute(
+async def write(connection: Connection, bucket: str, events: Sequence[EventRow]) -> list[CounterTotal]:
+    """Write events and add them to the totals; an event that is there already changes nothing.
+
+    Returns the totals of the counters that moved.
+    """
+    positions = [event.position or (None, None) for event in events]
+    rows = await connection.fetch(
         _sql["write_events"],
         bucket,
         [event.event_id for event in events],
@@ -69,9 +113,14 @@ async def write(connection: Connection, bucket: str, events: Sequence[EventRow])
         [event.meter for event in events],
         [event.quantity for event in events],
         [event.document_version for event in events],
-        [event.position[0] for event in events],
-        [event.position[1] for event in events],
+        [ms for ms, _ in positions],
+        [sequence for _, sequence in positions],
+        [event.kind for event in events],
+        [None if event.dimensions is None else json.dumps(dict(event.dimensions)) for event in events],
+        [event.subject for event in events],
+        [None if event.moves is None else json.dumps(event.moves) for event in events],
     )
+    return [CounterTotal(row["customer"], row["counter"], row["window_start"], int(row["used"])) for row in rows]
 
 
 async def quarantine(connection: Connection, bucket: str, rows: Sequence[QuarantineRow]) -> None:

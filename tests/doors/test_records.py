@@ -76,10 +76,12 @@ async def test_a_database_of_each_earlier_version_is_brought_up(
         monkeypatch.setattr(migrate, "known", lambda held=held: every[:held])
         await app.migrate_database(postgres_url)
         await postgres.execute("INSERT INTO customers (customer, root, bucket) VALUES ('acme', 'acme', 1)")
-        before = await postgres.fetch("TABLE customers")
+        await postgres.execute("INSERT INTO events VALUES ('gw-1', now(), 'acme', 'calls', 'calls', 5, 1, 'l1', 7, 0)")
+        before = [dict(row) for row in await postgres.fetch("SELECT * FROM events, customers")]
         monkeypatch.setattr(migrate, "known", lambda: every)
         assert await app.migrate_database(postgres_url) == [step.name for step in every[held:]]
-        assert await postgres.fetch("TABLE customers") == before
+        (after,) = await postgres.fetch("SELECT * FROM events, customers")
+        assert [{name: after[name] for name in before[0]}] == before
         assert await postgres.fetch(shape) == now
 
 

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 BUCKET = 7
 STREAM = keys.usage(BUCKET)
-CLAIM = [SCHEMA, "acme", "calls", "calls", 5, 3]
+MONTH_MS = 1_763_000_000_000
+CLAIM = [SCHEMA, "acme", "calls", "calls", 5, 3, "calls:month", MONTH_MS, None, None, usage.USE]
+OLD_CLAIM = [1, "acme", "calls", "calls", 5, 3]
+"""As the first schema had it."""
+
 BEGINNING = StreamId(0, 0)
 NOW_MS = 1_800_000_000_000
 """Entries get their ids from the tests."""
@@ -49,13 +53,70 @@ async def test_what_was_written_is_read(connection: Connection, redis_client: re
     """Every part of an event comes back, with its place in the stream and the bucket's line."""
     assert await usage.read(connection, BUCKET, BEGINNING, 10) == usage.Reading(None, [])
     await redis_client.hset(keys.head(BUCKET), "line", "d:1:r")
-    claim = pack_claim("a.b-c_d@e", "calls", "meter", 2**53 - 1, 2)
+    told = {"model": "a b;c=1 2", "region": "~"}
+    claim = pack_claim(
+        *("a.b-c_d@e", "calls", "meter", 2**53 - 1, 2, "calls:month", 7),
+        dimensions=told,
+        subject="u@1",
+        kind=usage.LATE,
+    )
     await redis_client.xadd(STREAM, {"id": "gw-7", "at": "1764000000123", "claim": claim}, "1764000000125-3")
     read = await usage.read(connection, BUCKET, BEGINNING, 10)
     (event,) = read.entries
     assert isinstance(event, UsageEvent)
     assert (read.line, event.stream_id, event.id, event.at_ms) == ("d:1:r", (1764000000125, 3), "gw-7", 1764000000123)
-    assert msgspec.structs.astuple(event.claim) == (SCHEMA, "a.b-c_d@e", "calls", "meter", 2**53 - 1, 2)
+    said = (SCHEMA, "a.b-c_d@e", "calls", "meter", 2**53 - 1, 2, "calls:month", 7, told, "u@1", usage.LATE)
+    assert msgspec.structs.astuple(event.claim) == said
+    assert event.moves == (("calls:month", 7, 2**53 - 1),)
+
+
+async def moves_of(connection: Connection, client: redis.asyncio.Redis, **fields: str | bytes) -> object:
+    """Read one entry's moves; of a broken one, why."""
+    await client.delete(STREAM)
+    await client.xadd(STREAM, entry(**fields), "1-0")
+    (event,) = (await usage.read(connection, BUCKET, BEGINNING, 1)).entries
+    return event.moves if isinstance(event, UsageEvent) else event.why
+
+
+async def test_an_entry_of_the_first_schema_is_still_read(
+    connection: Connection, redis_client: redis.asyncio.Redis
+) -> None:
+    """What lay in a stream when its reader was upgraded is written down; which counter it moved, it does not tell."""
+    assert await moves_of(connection, redis_client, claim=msgspec.json.encode(OLD_CLAIM)) is None
+    assert "schema 1" in str(await moves_of(connection, redis_client, claim=b'[1,"acme","calls",null,5,3]'))
+    assert "schema 1" in str(await moves_of(connection, redis_client, claim=msgspec.json.encode(OLD_CLAIM), moves=""))
+
+
+@pytest.mark.parametrize(
+    ("counter", "start_ms"),
+    [
+        ("calls:second", 1_764_000_061_000),
+        ("calls:minute", 1_764_000_060_000),
+        ("calls:hour:model=a:day/b", 1_764_000_000_000),
+        ("calls+pack.hour:minute", 1_764_000_060_000),
+        ("calls/minute", 1_764_000_060_000),
+    ],
+)
+async def test_a_short_window_s_start_follows_from_the_moment(
+    connection: Connection, redis_client: redis.asyncio.Redis, counter: str, start_ms: int
+) -> None:
+    """Where the script computes the window, its start is found again by the length that the counter's name tells."""
+    claim = pack_claim("acme", "calls", "calls", 5, 3, counter)
+    assert await moves_of(connection, redis_client, claim=claim, at="1764000061234") == ((counter, start_ms, 5),)
+
+
+async def test_an_entry_tells_what_each_counter_took(connection: Connection, redis_client: redis.asyncio.Redis) -> None:
+    """Several counters, also of a value with spaces and semicolons; less than nothing; and nothing at all."""
+    reserve = pack_claim("acme", "calls", "calls", 0, 3, "calls:month", MONTH_MS, kind=usage.RESERVE)
+    odd = "calls:month:model=a b;c 1;d"
+    for text, moves in {
+        f"calls:month {MONTH_MS} 3;calls+17 1 2": (("calls:month", MONTH_MS, 3), ("calls+17", 1, 2)),
+        f"{odd} 5 1;calls# 1 1;": ((odd, 5, 1), ("calls#", 1, 1)),
+        "calls:minute 0 -4": (("calls:minute", 1_764_000_000_000, -4),),
+        "": (),
+    }.items():
+        assert await moves_of(connection, redis_client, claim=reserve, moves=text) == moves
+    assert await moves_of(connection, redis_client, claim=reserve) == ()
 
 
 async def test_a_stream_is_read_in_pieces(connection: Connection, redis_client: redis.asyncio.Redis) -> None:
@@ -79,18 +140,41 @@ BROKEN = {
     "an empty moment": entry(at=""),
     "no JSON": entry(claim="["),
     "no array": entry(claim="{}"),
-    "not UTF-8": entry(claim=b'[1,"\xff","calls","calls",5,3]'),
+    "not UTF-8": entry(claim=b'[2,"\xff","calls","calls",5,3,"calls:month",1,null,null,0]'),
     "too short": entry(claim=msgspec.json.encode(CLAIM[:5])),
+    "too short for its schema": entry(claim=msgspec.json.encode(CLAIM[:6])),
     "an older schema": entry(claim=packed(0, 0)),
     "another customer": entry(claim=packed(1, "ac me")),
     "an empty customer": entry(claim=packed(1, "")),
     "a line's end": entry(claim=packed(1, "acme\n")),
     "a long feature": entry(claim=packed(2, "f" * 65)),
-    "no meter": entry(claim=packed(3, None)),
+    "no meter in the first schema": entry(claim=msgspec.json.encode([*OLD_CLAIM[:3], None, 5, 3])),
+    "an empty meter": entry(claim=packed(3, "")),
     "nothing used": entry(claim=packed(4, 0)),
     "too much used": entry(claim=packed(4, 2**53)),
     "a fraction used": entry(claim=packed(4, 1.5)),
     "no version": entry(claim=packed(5, 0)),
+    "a counter without a limit": entry(claim=packed(6, "calls")),
+    "a counter with a comma": entry(claim=packed(6, "calls:month:model=a,b")),
+    "a counter of another feature": entry(claim=packed(6, "call:month")),
+    "a counter of a longer feature": entry(claim=packed(6, "calls.more:month")),
+    "no start of a window that has no length": entry(claim=packed(7, 0)),
+    "a window before 1970": entry(claim=packed(7, -1)),
+    "no dimensions, and yet some": entry(claim=packed(8, {})),
+    "too many dimensions": entry(claim=packed(8, {f"d{number}": "x" for number in range(17)})),
+    "a dimension's empty value": entry(claim=packed(8, {"model": ""})),
+    "a dimension's value with a comma": entry(claim=packed(8, {"model": "a,b"})),
+    "a dimension's ill-formed name": entry(claim=packed(8, {"the model": "a"})),
+    "an ill-formed subject": entry(claim=packed(9, "a b")),
+    "a kind there is not": entry(claim=packed(10, 4)),
+    "held and billed": entry(claim=packed(10, usage.RESERVE)),
+    "moves of another feature": entry(moves="call:month 1 5"),
+    "moves without a start": entry(moves="calls:month 5"),
+    "moves by a fraction": entry(moves="calls:month 1 0.5"),
+    "moves beyond exactness": entry(moves=f"calls:month 1 {2**53}"),
+    "moves with a zero before": entry(moves="calls:month 1 05"),
+    "moves with something behind": entry(moves="calls:month 1 5; "),
+    "moves that are not UTF-8": entry(moves=b"calls:month \xff 5"),
 }
 
 
@@ -112,7 +196,7 @@ async def test_an_entry_of_a_newer_schema_stops_the_bucket(
     connection: Connection, redis_client: redis.asyncio.Redis
 ) -> None:
     """What a newer gateway wrote is neither guessed nor put aside."""
-    for claim in (packed(0, SCHEMA + 1), b"[2]", b'[99,{"whatever":"comes"}]'):
+    for claim in (packed(0, SCHEMA + 1), b"[3]", b'[99,{"whatever":"comes"}]'):
         await redis_client.delete(STREAM)
         await redis_client.xadd(STREAM, entry(claim=claim), "1-0")
         with pytest.raises(StoreCorruptError, match="upgrade"):

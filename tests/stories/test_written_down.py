@@ -79,6 +79,7 @@ async def test_flushing_twice_counts_once(
         assert await postgres.fetchval("SELECT count(*) FROM events") == 3
         assert await postgres.fetchval("SELECT sum(quantity) FROM usage_totals") == 23
         assert await postgres.fetchval("SELECT sum(events) FROM usage_totals") == 3
+        assert await postgres.fetchval("SELECT sum(used) FROM counter_totals") == 23
         connection.close()
         await database.close()
 
@@ -90,8 +91,9 @@ async def test_a_flusher_killed_between_any_two_steps_loses_and_doubles_nothing(
     postgres: asyncpg.Connection,
     redis_client: redis.asyncio.Redis,
 ) -> None:
-    """SIGKILL before every step in turn, new usage in between: Postgres ends with exactly what was admitted."""
+    """SIGKILL before every step in turn, new usage in between: each total ends at exactly what was admitted."""
     admitted: dict[str, int] = {}
+    spread = usage.pack_claim("acme", "output_tokens", "output_tokens", 5, 1, "output_tokens:month", 1)
     async with running_office(short_folder, redis_url, postgres_url, NEVER_FLUSHES) as office:
         await _subscribe(office, "acme", "zeta")
         assert keys.bucket_of("acme") != keys.bucket_of("zeta")
@@ -103,6 +105,10 @@ async def test_a_flusher_killed_between_any_two_steps_loses_and_doubles_nothing(
                 for customer in ("acme", "acme", "acme", "acme", "zeta"):
                     decision = await office.client.check(customer, "output_tokens", step)
                     admitted[decision.decision_id] = step
+                moves = "output_tokens+7 1 2;output_tokens:month 1 3"
+                entry = {"id": f"spread-{step}", "at": "1764000000000", "claim": spread, "moves": moves}
+                await redis_client.xadd(keys.usage(keys.bucket_of("acme")), entry)
+                admitted[f"spread-{step}"] = 5
                 order = f"{step} {redis_url} {postgres_url} {office.office.keeper.line}"
                 ended = await asyncio.to_thread(flush, order)
         assert ended == "ended 0"
@@ -111,6 +117,14 @@ async def test_a_flusher_killed_between_any_two_steps_loses_and_doubles_nothing(
         assert {row["event_id"]: row["quantity"] for row in rows} == admitted
         assert await postgres.fetchval("SELECT sum(quantity) FROM usage_totals") == sum(admitted.values())
         assert await postgres.fetchval("SELECT sum(events) FROM usage_totals") == len(admitted)
+        totals = await postgres.fetch("SELECT customer, counter, window_start > 1 AS real, used FROM counter_totals")
+        steps = sum(range(1, step + 1))
+        assert {tuple(row)[:3]: row["used"] for row in totals} == {
+            ("acme", "output_tokens:month", True): 4 * steps,
+            ("acme", "output_tokens:month", False): 3 * step,
+            ("acme", "output_tokens+7", False): 2 * step,
+            ("zeta", "output_tokens:month", True): steps,
+        }
         for customer in ("acme", "zeta"):
             assert await redis_client.xlen(keys.usage(keys.bucket_of(customer))) == 0
 
@@ -189,7 +203,7 @@ async def test_an_entry_of_a_newer_schema_stops_its_bucket(
     """What a newer gateway wrote is neither skipped nor guessed: that bucket waits, the others go on."""
     await office.client.create_customer("zeta")
     await office.client.create_subscription("zeta", "developer")
-    await redis_client.xadd(keys.usage(keys.bucket_of("acme")), {"id": "n-1", "at": "1", "claim": '[2,"acme",{}]'})
+    await redis_client.xadd(keys.usage(keys.bucket_of("acme")), {"id": "n-1", "at": "1", "claim": '[3,"acme",{}]'})
     await office.client.check("acme", "input_tokens", 1)
     await office.client.check("zeta", "input_tokens", 2)
     async with asyncio.timeout(2):
