@@ -31,6 +31,7 @@ from gateway.lane import methods as methods_of_lane
 from gateway.lane.lane import Lane
 from gateway.lane.server import LaneDoor, tls_context
 from gateway.listening import name_of
+from gateway.outbox import Outbox
 from gateway.publisher import Publisher
 from gateway.records.database import Database
 from gateway.records.migrate import migrate, pending
@@ -117,6 +118,10 @@ async def office(
         )
         stack.push_async_callback(flusher.stop)
         await flusher.start()
+
+        outbox = Outbox(database, address, lambda: keeper.line)
+        stack.push_async_callback(outbox.stop)
+        await outbox.start()
 
         methods = services.methods(services.Entitlements(deciding.checker), services.Plane(database, publisher))
         door = RpcDoor(methods, deciding.credentials, deadline_ms=settings.check_deadline_ms, tls=tls)

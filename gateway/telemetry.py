@@ -36,6 +36,8 @@ class Event(StrEnum):
     WORKER_ENDED = "worker.ended"  # worker: its number; exit_code: below zero, the signal that killed it
     JOURNAL_FAILED = "journal.failed"  # path, error: what was admitted since is not in it
     JOURNAL_DROPPED = "journal.dropped"  # path: of a gateway that ended, as too many were kept
+    OUTBOX_FAILED = "outbox.failed"  # error: live counters do not hear yet of what was decided
+    GIVE_BACK_SHORT = "outbox.short"  # bucket, number, customer, counter, missing: less was counted than is given back
     UNEXPECTED = "unexpected"  # reference: what the caller was told; exception
 
 

@@ -34,6 +34,11 @@ def tag(bucket: int) -> str:
     return f"l{bucket}"
 
 
+def bucket_of_tag(name: str) -> int:
+    """Read a bucket's name back."""
+    return int(name.removeprefix("l"))
+
+
 def head(bucket: int) -> str:
     """``{l17}:head``."""
     return f"{{{tag(bucket)}}}:head"

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 from gateway import flusher as flusher_module
@@ -17,9 +12,10 @@ from gateway.counters.connection import Address, Connection
 from gateway.flusher import Flusher
 from gateway.records.database import Database
 from tests.conftest import NOBODY_IS_ASKED, SAMPLE, running_office
+from tests.faults.killing import zygote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import asyncpg
     import pytest
@@ -27,27 +23,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import Running
 
-ZYGOTE = Path(__file__).parent.parent / "faults" / "flusher_zygote.py"
 NEVER_FLUSHES = replace(NOBODY_IS_ASKED, flush_delay_ms_max=60_000)
 STEPS_MAX = 80
-
-
-@contextmanager
-def flusher_zygote() -> Iterator[Callable[[str], str]]:
-    """A process that forks a flusher for each order and says how it ended."""
-    with subprocess.Popen([sys.executable, ZYGOTE], stdin=PIPE, stdout=PIPE, text=True, bufsize=1) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        orders, endings = process.stdin, process.stdout
-
-        def flush(order: str) -> str:
-            orders.write(order + "\n")
-            return endings.readline().strip()
-
-        try:
-            yield flush
-        finally:
-            process.kill()
 
 
 async def test_usage_is_in_postgres_within_a_second(office: Running, postgres: asyncpg.Connection) -> None:
@@ -98,7 +75,7 @@ async def test_a_flusher_killed_between_any_two_steps_loses_and_doubles_nothing(
         await _subscribe(office, "acme", "zeta")
         assert keys.bucket_of("acme") != keys.bucket_of("zeta")
         ended, step = "killed", 0
-        with flusher_zygote() as flush:
+        with zygote() as flush:
             while ended == "killed":
                 step += 1
                 assert step < STEPS_MAX
@@ -109,7 +86,7 @@ async def test_a_flusher_killed_between_any_two_steps_loses_and_doubles_nothing(
                 entry = {"id": f"spread-{step}", "at": "1764000000000", "claim": spread, "moves": moves}
                 await redis_client.xadd(keys.usage(keys.bucket_of("acme")), entry)
                 admitted[f"spread-{step}"] = 5
-                order = f"{step} {redis_url} {postgres_url} {office.office.keeper.line}"
+                order = f"flush {step} {redis_url} {postgres_url} {office.office.keeper.line}"
                 ended = await asyncio.to_thread(flush, order)
         assert ended == "ended 0"
         assert step > 10, "each of begin, lock, write, watermark, commit and trim was a step to die before"

@@ -1,6 +1,6 @@
-"""A flusher that is killed before its n-th step: reads n from standard input, forks, and says how the child ended.
+"""A part of the office that is killed before its n-th step: reads n, forks, and says how the child ended.
 
-A step is a statement sent to Postgres (BEGIN and COMMIT too) or a trim sent to Redis: everything with an effect.
+A step is a statement sent to Postgres (BEGIN and COMMIT too), or a trim or a script sent to Redis.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gateway.counters import usage
 from gateway.counters.connection import Address
 from gateway.counters.keys import bucket_of
 from gateway.flusher import Flusher
+from gateway.outbox import Outbox
 from gateway.records.database import Database
 
 
@@ -32,6 +33,20 @@ async def flush_once(redis_url: str, postgres_url: str, line: str) -> None:
     arm()
     while await flusher.flush(connection):
         pass
+
+
+async def apply_once(redis_url: str, postgres_url: str, line: str) -> None:
+    """Open both stores and apply what waits in the outbox."""
+    database = await Database.open(postgres_url)
+    address = Address.parse(redis_url)
+    outbox = Outbox(database, address, lambda: line)
+    connection = await redis_connection.Connection.open(address)
+    arm()
+    while await outbox.apply(connection):
+        pass
+
+
+PARTS = {"flush": flush_once, "apply": apply_once}
 
 
 class Fuse:
@@ -54,7 +69,7 @@ def arm() -> None:
     call = redis_connection.Connection.call
 
     def counted_call(self: Any, *command: Any) -> Any:
-        if command[0] == "XTRIM":
+        if command[0] in ("XTRIM", "EVAL"):
             Fuse.step()
         return call(self, *command)
 
@@ -74,10 +89,10 @@ def main() -> None:
     usage.LOOK_BACK_MS = 0
     flusher_module.TRIM_EVERY_S = 0
     for row in sys.stdin:
-        count, redis_url, postgres_url, line = row.split()
+        part, count, redis_url, postgres_url, line = row.split()
         if (child := os.fork()) == 0:
             Fuse.steps_left = int(count)
-            asyncio.run(flush_once(redis_url, postgres_url, line))
+            asyncio.run(PARTS[part](redis_url, postgres_url, line))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         sys.stdout.write("killed\n" if os.WIFSIGNALED(status) else f"ended {os.waitstatus_to_exitcode(status)}\n")
