@@ -23,13 +23,15 @@ currency: EUR
 meters: {calls: {}}
 features:
   beta: {type: boolean}
+  jobs: {type: concurrency}
   history: {type: boolean, when: {suspended: allow}}
   calls: {type: metered, meter: calls}
   seats: {type: licence}
 plans:
   basic:
     billing_interval: month
-    entitlements: {beta: false, history: true, calls: {limit: 10, window: year}, seats: {limit: per_subscription}}
+    entitlements: {beta: false, history: true, calls: {limit: 10, window: year}, seats: {limit: per_subscription},
+                   jobs: {limit: 3}}
 add_ons:
   early: {entitlements: {beta: true, seats: {limit: 5}}}
 """
@@ -114,3 +116,10 @@ async def test_a_day_begins_by_the_customer_s_clocks(office: Running, postgres_u
         while (answer := await office.client.check(WHO, "calls", peek=True)).resets_at_ms == utc:
             await asyncio.sleep(0.02)
     assert utc - answer.resets_at_ms == 14 * 3_600_000
+
+
+async def test_what_is_not_counted_yet_is_not_allowed(office: Running) -> None:
+    """A kind of limit that takes more than one counter is refused by policy, and never let through uncounted."""
+    await sell(office)
+    answer = await office.client.check(WHO, "jobs")
+    assert (answer.allowed, answer.degraded, answer.reason) == (False, True, Reason.STORE_UNAVAILABLE)
