@@ -194,7 +194,8 @@ class Entitlements:
             return
         said = decode_customer(document, found)
         plan = plan_document(said.plan, said.plan_version) if said.plan else ""
-        told = Customer(said.bucket, said.version, said.anchor_ms, intern(plan), now_s, said.particulars)
+        own = None if said.particulars is None else said.particulars.shared()
+        told = Customer(said.bucket, said.version, said.anchor_ms, intern(plan), now_s, own)
         self._unknown.pop(customer, None)
         if held is None:
             self._customers[customer] = told

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -12,18 +11,19 @@ import msgspec
 from gateway.counters import keys
 from gateway.counters.publish import begin_publishing, mark_published, publish, published_by
 from gateway.counters.reconnect import stay_connected
-from gateway.customer_documents import NOTHING, customer_document_of
+from gateway.customer_documents import customer_document_of
 from gateway.documents import CustomerDocument, customer_document, plan_document
 from gateway.errors import StoreUnavailableError
 from gateway.plan_documents import InForce, read_plan_document
-from gateway.records import catalogs, credentials, customers, publications
+from gateway.records import catalogs, credentials, publications, terms
 from gateway.records import deployment as deployments
 from gateway.records.publications import Customer, PlanVersion
 from gateway.telemetry import Event, log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from billing_core.entitlements import Feature
     from gateway.counters.connection import Address, Connection
     from gateway.documents import PlanDocument
     from gateway.records.database import Connection as Transaction
@@ -182,21 +182,31 @@ class Publisher:
     ) -> tuple[str, CustomerDocument | PlanDocument]:
         match subject:
             case Customer(customer):
-                return customer_document(customer), await _customer(transaction, customer)
+                return customer_document(customer), await self._customer(transaction, customer)
             case PlanVersion(plan, version):
                 return plan_document(plan, version), await self._plan(transaction, plan, version)
+
+    async def _customer(self, transaction: Transaction, customer: str) -> CustomerDocument:
+        """Build a customer's document; the few that have overrides are read by their product's catalog in force."""
+        said = await terms.read(transaction, customer)
+        features: Mapping[str, Feature] = {}
+        if said.overrides and said.subscription is not None:
+            plan = said.subscription
+            stored = await catalogs.plan_version(transaction, plan.plan, plan.plan_version)
+            assert stored is not None, f"customer {customer} is on plan {plan.plan}, which does not exist"
+            features = (await self._catalog(transaction, stored.in_force)).features
+        return customer_document_of(said, features)
 
     async def _plan(self, transaction: Transaction, plan: str, version: int) -> PlanDocument:
         """Build a plan's document. Parsing is done off the loop: checks go on."""
         stored = await catalogs.plan_version(transaction, plan, version)
         assert stored is not None, f"plan {plan} version {version} is to be published and does not exist"
-        number = stored.in_force
+        in_force = await self._catalog(transaction, stored.in_force)
+        return await asyncio.to_thread(read_plan_document, stored.definition, plan, version, in_force)
+
+    async def _catalog(self, transaction: Transaction, number: int) -> InForce:
+        """Read a catalog once for all that is published by it."""
         if number not in self._in_force:
             source = await catalogs.source(transaction, number)
             self._in_force[number] = await asyncio.to_thread(InForce.read, number, source)
-        return await asyncio.to_thread(read_plan_document, stored.definition, plan, version, self._in_force[number])
-
-
-async def _customer(transaction: Transaction, customer: str) -> CustomerDocument:
-    row = await customers.read(transaction, customer)
-    return customer_document_of(row, row.subscription, NOTHING, {}, datetime.now(UTC))
+        return self._in_force[number]

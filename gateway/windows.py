@@ -18,7 +18,9 @@ COMPUTED_MS: Final = {Window.SECOND: 1_000, Window.MINUTE: 60_000, Window.HOUR: 
 """Windows shorter than a day, by their length: the counting script computes where they start."""
 
 CACHE_MAX: Final = 10_000
-_ZONES_MAX: Final = 1_000
+ZONES_MAX: Final = 1_000
+"""Twice as many as there are names of zones."""
+
 _MONTHS: Final = 12
 _WEEK: Final = timedelta(weeks=1)
 _DAY: Final = timedelta(days=1)
@@ -82,7 +84,7 @@ class Calendar:
         return self.running(window, align, timeline, timeline.anchor_ms).ordinal
 
 
-@lru_cache(maxsize=_ZONES_MAX)
+@lru_cache(maxsize=ZONES_MAX)
 def zone_named(name: str) -> tzinfo:
     """Find a time zone by its IANA name. Raises InvalidValueError."""
     try:

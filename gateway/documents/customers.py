@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
 from billing_core.entitlements import PRIORITY_DEFAULT
 from gateway.documents.features import Given, Positive, Priority, Units  # noqa: TC001 - msgspec reads them at run time
-from gateway.windows import zone_named
+from gateway.windows import ZONES_MAX, zone_named
 
 BUCKET_MAX: Final = 63
 QUANTITY_MAX: Final = 1_000_000
@@ -82,6 +83,16 @@ class Particulars(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         zone_named(self.timezone)
+
+    def shared(self) -> Particulars:
+        """Return the one that all customers of the zone share who have nothing else: there may be a million of them."""
+        of_zone = _of_zone(self.timezone)
+        return of_zone if self == of_zone else self
+
+
+@lru_cache(maxsize=ZONES_MAX)
+def _of_zone(timezone: str) -> Particulars:
+    return Particulars(timezone=timezone)
 
 
 class CustomerDocument(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -41,14 +41,13 @@ def allowances(name: str, added: Iterable[Added]) -> list[AddOn]:
 
 
 def live(name: str, grants: Iterable[GrantDocument], now_ms: int) -> tuple[list[Grant], int]:
-    """Give the grants that may be burned now, and until when these are all."""
+    """Give the grants that may be burned now, and until when no other one begins."""
     found, until_ms = [], FOREVER_MS
     for one in grants:
         end_ms = FOREVER_MS if one.expires_ms is None else one.expires_ms
         if now_ms < one.effective_ms:
             until_ms = min(until_ms, one.effective_ms)
         elif now_ms < end_ms:
-            until_ms = min(until_ms, end_ms)
             counter, promotional = f"{name}+{one.grant}", one.kind is GrantKind.PROMOTIONAL
             span = (one.amount, one.effective_ms, end_ms)
             found.append(Grant(counter, one.grant, *span, one.priority, promotional, one.created_ms))

@@ -1,8 +1,8 @@
-"""What a customer's document says of what is written down: what few have in one place, and nothing that is over."""
+"""What a customer's document says of what is written down: what few have stands in one place."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -10,7 +10,7 @@ import pytest
 
 from billing_core.entitlements import MeteredFeature, RateFeature, Window
 from billing_core.periods import milliseconds_of
-from gateway.customer_documents import NOTHING, Besides, GrantRow, OverrideRow, customer_document_of
+from gateway.customer_documents import customer_document_of
 from gateway.documents import (
     Counted,
     CustomerDocument,
@@ -22,62 +22,49 @@ from gateway.documents import (
     customer_document,
     decode_customer,
 )
+from gateway.records import grants, terms
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 BEFORE, LATER = NOW - timedelta(days=2), NOW + timedelta(days=2)
 FEATURES = {"calls": MeteredFeature("calls", "m"), "burst": RateFeature("burst")}
+SUBSCRIPTION = terms.SubscriptionTerms("basic", 2, BEFORE, BEFORE, None, terms.Status.ACTIVE, BEFORE)
+ORDINARY = terms.CustomerTerms("acme", "acme", 9, 5, "UTC", SUBSCRIPTION, (), ())
 
 
-@dataclass(frozen=True)
-class Row:
-    """A customer as it is written down."""
-
-    document_version: int = 5
-    customer: str = "acme"
-    root: str = "acme"
-    bucket: int = 9
-
-
-@dataclass(frozen=True)
-class Subscribed:
-    """A subscription as it is written down."""
-
-    plan: str = "basic"
-    plan_version: int = 2
-    anchor: datetime = BEFORE
-
-
-def made(besides: Besides) -> CustomerDocument:
-    """Make acme's document."""
-    return customer_document_of(Row(), Subscribed(), besides, FEATURES, NOW)
-
-
-def grant(name: str, expires_at: datetime | None = None, voided_at: datetime | None = None) -> GrantRow:
+def granted(number: int, expires_at: datetime | None = None) -> grants.Grant:
     """Write a grant down."""
-    return GrantRow(name, "calls", 10, "promotional", 7, BEFORE, expires_at, BEFORE, voided_at)
+    kind = grants.GrantKind.PROMOTIONAL
+    return grants.Grant(number, "acme", "calls", 10, kind, 7, BEFORE, expires_at, BEFORE, None)
 
 
 def test_most_customers_have_nothing_of_their_own() -> None:
     """Then their document is as it was before there was anything to have."""
-    document = made(NOTHING)
-    assert document == CustomerDocument(5, "acme", "acme", 9, "basic", 2, milliseconds_of(BEFORE))
-    assert made(Besides(status_since=BEFORE)) == document
-    assert customer_document_of(Row(), None, NOTHING, {}, NOW) == CustomerDocument(5, "acme", "acme", 9)
+    document = CustomerDocument(5, "acme", "acme", 9, "basic", 2, milliseconds_of(BEFORE))
+    assert customer_document_of(ORDINARY, FEATURES) == document
+    unsubscribed = replace(ORDINARY, subscription=None)
+    assert customer_document_of(unsubscribed, {}) == CustomerDocument(5, "acme", "acme", 9)
 
 
 def test_everything_that_a_customer_may_have() -> None:
     """Each by its feature, moments in ms; an override is read from the catalog's notation."""
-    besides = Besides(
+    said = replace(
+        ORDINARY,
         timezone="Europe/Berlin",
-        status="past_due",
-        status_since=BEFORE,
-        trial_ends_at=LATER,
-        grants=[grant("1"), grant("2", expires_at=LATER)],
-        overrides=[OverrideRow("calls", "{limit: 7, window: lifetime}", LATER)],
-        add_ons={"more": 3},
-        licences={"seats": 12},
+        subscription=replace(
+            SUBSCRIPTION,
+            trial_ends_at=LATER,
+            status=terms.Status.PAST_DUE,
+            status_since=BEFORE,
+            add_ons={"more": 3},
+            licences={"seats": 12},
+        ),
+        grants=(granted(1), granted(2, LATER)),
+        overrides=(
+            terms.Override("calls", "{limit: 7, window: lifetime}", LATER),
+            terms.Override("gone", "true", None),
+        ),
     )
-    document = made(besides)
+    document = customer_document_of(said, FEATURES)
     before_ms, later_ms = milliseconds_of(BEFORE), milliseconds_of(LATER)
     assert document.particulars == Particulars(
         timezone="Europe/Berlin",
@@ -97,23 +84,13 @@ def test_everything_that_a_customer_may_have() -> None:
     assert decode_customer(customer_document("acme"), msgspec.json.encode(document)) == document
 
 
-@pytest.mark.parametrize(
-    ("besides", "kept"),
-    [
-        (Besides(grants=[grant("1", voided_at=NOW)]), False),
-        (Besides(grants=[grant("1", expires_at=NOW - timedelta(days=1))]), False),
-        (Besides(grants=[grant("1", expires_at=NOW - timedelta(hours=23))]), True),
-        (Besides(overrides=[OverrideRow("calls", "{limit: 7, window: day}", BEFORE)]), False),
-        (Besides(overrides=[OverrideRow("gone", "true")]), False),
-        (Besides(overrides=[OverrideRow("burst", "{limit: 7, window: day}")]), True),
-    ],
-)
-def test_what_is_over_is_left_out(besides: Besides, kept: bool) -> None:
-    """For a day after its end it stays, since gateways have clocks of their own; what was voided goes at once."""
-    assert (made(besides).particulars is not None) is kept
+def test_both_sides_have_the_same_words() -> None:
+    """What is written down and what a document says know the same kinds of grants and the same statuses."""
+    assert [kind.value for kind in grants.GrantKind] == [kind.value for kind in GrantKind]
+    assert [status.value for status in terms.Status] == [status.value for status in Status]
 
 
 def test_the_document_of_another_customer_is_refused() -> None:
     """Its key says whose it is to be."""
     with pytest.raises(ValueError, match="it is that of acme"):
-        decode_customer(customer_document("other"), msgspec.json.encode(made(NOTHING)))
+        decode_customer(customer_document("other"), msgspec.json.encode(customer_document_of(ORDINARY, {})))

@@ -64,12 +64,14 @@ class Desk:
     redis: redis.asyncio.Redis
     fetched: list[str]
 
-    async def publish(self, customer: str, version: int = 1, **features: dict[str, Any]) -> None:
+    async def publish(
+        self, customer: str, version: int = 1, particulars: dict[str, Any] | None = None, **features: dict[str, Any]
+    ) -> None:
         """Put a customer on a plan of its own with these features, and make both known as the publisher does."""
         who = {"version": version, "customer": customer, "root": customer, "bucket": keys.bucket_of(customer)}
         plan = {"version": version, "plan": customer, "plan_version": 1, "billing_interval": "month"}
         named = {
-            customer_document(customer): who | {"plan": customer, "plan_version": 1},
+            customer_document(customer): who | {"plan": customer, "plan_version": 1, "particulars": particulars},
             plan_document(customer, 1): plan | {"features": FEATURES | features},
         }
         for name, document in named.items():
@@ -170,6 +172,20 @@ async def test_what_was_prepared_ends_with_its_window(desk: Desk) -> None:
     told = await desk.decide(other)
     assert isinstance(told, Decision)
     assert (told.used, told.resets_at_ms) == (4, right.resets_at_ms)
+
+
+@pytest.mark.parametrize("feature", ["calls", "beta"])
+async def test_what_was_prepared_ends_with_a_trial(desk: Desk, feature: str) -> None:
+    """What is counted and what is answered from memory alike: the same claim is refused once the trial is over."""
+    now_ms = desk.counters.standing.now_ms()
+    await desk.publish("acme", 2, particulars={"trial_ends_ms": now_ms + 1000})
+    prepared = desk.checker.prepare(Claim("acme", feature, peek=True))
+    assert (await desk.decide(prepared)).allowed
+    async with asyncio.timeout(5):
+        while (told := await desk.decide(prepared)).allowed:
+            await asyncio.sleep(0.02)
+    assert told.reason is Reason.TRIAL_OVER
+    assert desk.counters.standing.now_ms() >= now_ms + 1000
 
 
 async def test_a_newer_document_that_another_gateway_knows_is_fetched(desk: Desk) -> None:

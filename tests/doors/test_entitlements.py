@@ -14,7 +14,7 @@ from billing_core.entitlements import Algorithm, Align, Window
 from billing_core.periods import Interval
 from gateway import entitlements, limits
 from gateway.decision import Reason
-from gateway.documents import CustomerDocument, Particulars, customer_document, plan_document
+from gateway.documents import CustomerDocument, Particulars, Status, customer_document, plan_document
 from gateway.entitlements import Entitlements, Subscriber, Wanted
 from gateway.errors import StoreCorruptError
 
@@ -85,6 +85,15 @@ def test_an_ordinary_customer_is_small() -> None:
     )
     customer = find(held(), 100).customer
     assert sys.getsizeof(customer) <= 72
+
+
+def test_customers_of_a_zone_share_it() -> None:
+    """A million customers by the clocks of Tokyo cost no more than a million by those of UTC."""
+    tokyo = {"timezone": "Asia/Tokyo"}
+    first, second = (find(held(particulars=tokyo), 100).customer.particulars for _ in range(2))
+    assert first is second == Particulars(timezone="Asia/Tokyo")
+    paused = find(held(particulars={**tokyo, "status": "paused"}), 100).customer.particulars
+    assert paused == Particulars(timezone="Asia/Tokyo", status=Status.PAUSED)
 
 
 def test_what_is_missing_is_asked_for_in_turn() -> None:
