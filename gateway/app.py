@@ -36,6 +36,7 @@ from gateway.publisher import Publisher
 from gateway.records.database import Database
 from gateway.records.migrate import migrate, pending
 from gateway.rpc import services
+from gateway.rpc.entitlements import Entitlements as EntitlementsOnRpc
 from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof
 from gateway.tls import server_tls
@@ -124,7 +125,7 @@ async def office(
         stack.push_async_callback(outbox.stop)
         await outbox.start()
 
-        methods = services.methods(services.Entitlements(deciding.checker), services.Plane(database, publisher))
+        methods = services.methods(EntitlementsOnRpc(deciding.checker), services.Plane(database, publisher))
         door = RpcDoor(methods, deciding.credentials, deadline_ms=settings.check_deadline_ms, tls=tls)
         stack.push_async_callback(door.stop)
         bound = await door.start(places)

@@ -9,10 +9,12 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from msgspec.structs import replace
+
 from gateway.counters.ask import Ask
 from gateway.counters.consume import CLAIMS_MAX, KEY_REUSED, STALE, TOO_MUCH_HELD, WRONG_WINDOW
 from gateway.counters.settling import Settling
-from gateway.decision import Decision, Reason, degrade, refuse
+from gateway.decision import Claim, Decision, Reason, degrade, refuse
 from gateway.documents import customer_document
 from gateway.entitlements import Customer, Wanted
 from gateway.errors import (
@@ -21,19 +23,18 @@ from gateway.errors import (
     StoreCorruptError,
     StoreUnavailableError,
 )
-from gateway.prepared import Counting, Prepared, Preparing, Answered
+from gateway.prepared import Answered, Counting, Prepared, Preparing
 from gateway.tally import DECIDED, decide_counted
 from gateway.telemetry import Event, Seldom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gateway.counters.ask import Asker
     from gateway.counters.consume import Answer
     from gateway.counters.counting import Counters
     from gateway.counters.documents import Document, Documents
     from gateway.counters.settle import Action, Settled
-    from gateway.decision import Claim
     from gateway.entitlements import Entitlements
     from gateway.errors import TollkeeperError
 
@@ -43,6 +44,11 @@ Whose = TypeVar("Whose", bound="Asker")
 
 TRIES_MAX: Final = 6
 """A document or a window may be found outdated this often in one check: more means that two parts disagree."""
+
+
+_OUTDATED: Final = frozenset((STALE, WRONG_WINDOW))
+_ANYBODY: Final = "-"
+"""Who asks for a list of features: of a named licence, whether there is one more."""
 
 
 class Check(Ask, kw_only=True, eq=False):
@@ -56,26 +62,56 @@ class Check(Ask, kw_only=True, eq=False):
 
     def told(self, answers: Sequence[Answer]) -> None:
         """Turn what the counters say into decisions, or decide again with what they know better."""
-        reply = self.reply
         for (whose, prepared, found), answer in zip(self.parts, answers, strict=True):
-            kind = answer.kind
-            if kind in DECIDED:
-                reply(
-                    whose,
-                    decide_counted(
-                        found.against, answer, prepared.claim.quantity, found.plan.name, found.order.version
-                    ),
-                )
-            elif kind == KEY_REUSED:
-                claim = prepared.claim
-                reply(whose, IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}"))
-            elif kind == TOO_MUCH_HELD:
-                reason = Reason.CONCURRENCY_EXCEEDED
-                reply(whose, refuse(reason, found.plan.name, found.order.version, found.against.upgrade_plans))
-            elif kind in (STALE, WRONG_WINDOW) and self.tries:
+            if answer.kind in _OUTDATED and self.tries:
                 self.checker.decide_anew(self, whose, prepared, answer)
             else:
-                reply(whose, degrade(found.plan.name, found.order.version))
+                self.reply(whose, _told_of(prepared, found, answer))
+
+
+class _Together(Ask, kw_only=True, eq=False):
+    """Claims that are counted all or none."""
+
+    checker: Checker
+    reply: Callable[[Any, list[Told]], None]
+    prepared: Sequence[Prepared]
+    found: Sequence[Answered | Counting | Decision]
+    again: Callable[[], None] | None
+    """Decides them once more."""
+
+    def told(self, answers: Sequence[Answer]) -> None:
+        """Turn what the counters say into decisions, or decide all of them again."""
+        said = iter(answers)
+        of_each = [(one, found, next(said) if isinstance(found, Counting) else None) for one, found in self._pairs()]
+        outdated = [(one, answer) for one, _, answer in of_each if answer is not None and answer.kind in _OUTDATED]
+        if outdated and self.again is not None:
+            for one, answer in outdated:
+                self.checker.learn(one, answer)
+            self.again()
+            return
+        told: list[Told] = []
+        for prepared, found, said_of in of_each:
+            if isinstance(found, Counting):
+                assert said_of is not None
+                told.append(_told_of(prepared, found, said_of))
+            else:
+                told.append(found.told if isinstance(found, Answered) else found)
+        self.reply(self.asker, told)
+
+    def _pairs(self) -> Iterator[tuple[Prepared, Answered | Counting | Decision]]:
+        return zip(self.prepared, self.found, strict=True)
+
+
+def _told_of(prepared: Prepared, found: Counting, answer: Answer) -> Told:
+    """Say what the counters' answer to a claim comes to."""
+    kind, claim, plan, version = answer.kind, prepared.claim, found.plan.name, found.order.version
+    if kind in DECIDED:
+        return decide_counted(found.against, answer, claim.quantity, plan, version)
+    if kind == KEY_REUSED:
+        return IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}")
+    if kind == TOO_MUCH_HELD:
+        return refuse(Reason.CONCURRENCY_EXCEEDED, plan, version, found.against.upgrade_plans)
+    return degrade(plan, version)
 
 
 class Checker:
@@ -119,6 +155,77 @@ class Checker:
         batch = _Batch(len(prepared), reply, asker)
         self._decide(list(enumerate(prepared)), batch.put, asker, TRIES_MAX)
 
+    def submit_atomic(
+        self,
+        prepared: Sequence[Prepared],
+        reply: Callable[[Whose, list[Told]], None],
+        asker: Whose,
+        tries: int = TRIES_MAX,
+    ) -> None:
+        """Count all claims of a customer or none; `reply` gets what is told of each, in their order.
+
+        When one is denied, nothing is counted, and of the others is told what they would have been.
+        """
+        found: list[Answered | Counting | Decision] = []
+        reachable = self._documents.connected and tries > 0
+        for one in prepared:
+            what = self._found(one) or self._look(one, reachable=reachable)
+            if not isinstance(what, Wanted):
+                found.append(what)
+            elif reachable:
+                again = partial(self.submit_atomic, prepared, reply, asker)
+                self._fetch(what.document, again, asker.deadline_s, tries)
+                return
+            else:
+                reply(asker, [degrade() for _ in prepared])
+                return
+        told: list[Told] = [
+            one.told if isinstance(one, Answered) else one for one in found if not isinstance(one, Counting)
+        ]
+        if len(told) == len(found):
+            reply(asker, told)
+            return
+        counted = [one.order for one in found if isinstance(one, Counting)]
+        if not all(isinstance(one, Decision) and one.allowed for one in told):
+            counted = [replace(order, peek=True) for order in counted]
+        again = partial(self.submit_atomic, prepared, reply, asker, tries - 1)
+        self._counters.consume(
+            _Together(
+                *(counted, asker),
+                atomic=True,
+                checker=self,
+                reply=reply,
+                prepared=prepared,
+                found=found,
+                again=again if tries else None,
+            )
+        )
+
+    def list_features(
+        self,
+        customer: str,
+        reply: Callable[[Whose, tuple[list[str], list[Told]] | NotFoundError], None],
+        asker: Whose,
+        tries: int = TRIES_MAX,
+    ) -> None:
+        """Peek at a unit of every feature of a customer; `reply` gets their names and what is told of each."""
+        reachable = self._documents.connected and tries > 0
+        who = self._entitlements.find(customer, self._time(), reachable=reachable)
+        if isinstance(who, Wanted) and reachable:
+            again = partial(self.list_features, customer, reply, asker)
+            self._fetch(who.document, again, asker.deadline_s, tries)
+        elif isinstance(who, Wanted):
+            reply(asker, ([], []))
+        elif who is Reason.CUSTOMER_UNKNOWN:
+            reply(asker, NotFoundError(f"customer {customer}"))
+        else:
+            features = [] if isinstance(who, Reason) else sorted(who.plan.features)
+            peeks = [Prepared(Claim(customer, feature, peek=True, subject=_ANYBODY)) for feature in features]
+            if peeks:
+                self.submit_batch(peeks, lambda whose, told: reply(whose, (features, told)), asker)
+            else:
+                reply(asker, ([], []))
+
     def settle(
         self,
         customer: str,
@@ -157,12 +264,16 @@ class Checker:
 
     def decide_anew(self, check: Check, whose: Any, prepared: Prepared, answer: Answer) -> None:
         """Decide again: another gateway knows a newer document, or our clock is not Redis's."""
+        self.learn(prepared, answer)
+        self._decide(((whose, prepared),), check.reply, check.asker, check.tries - 1)
+
+    def learn(self, prepared: Prepared, answer: Answer) -> None:
+        """Take in what the counters know better: that a document is older than theirs, or what time it is."""
         if answer.kind == STALE:
             self._entitlements.forget(customer_document(prepared.claim.customer))
         else:
             self._counters.standing.tell_time(answer.now_ms)
             prepared.found = None
-        self._decide(((whose, prepared),), check.reply, check.asker, check.tries - 1)
 
     def _decide(
         self, claims: Sequence[tuple[Any, Prepared]], reply: Callable[[Any, Told], None], asker: Asker, tries: int

@@ -47,6 +47,11 @@ class Mode(StrEnum):
 NEEDED: Final = {
     "gateway.v1.EntitlementService/CheckEntitlement": Role.CHECK,
     "gateway.v1.EntitlementService/BatchCheckEntitlements": Role.CHECK,
+    "gateway.v1.EntitlementService/ReserveQuota": Role.CHECK,
+    "gateway.v1.EntitlementService/ExtendReservation": Role.CHECK,
+    "gateway.v1.EntitlementService/CommitReservation": Role.CHECK,
+    "gateway.v1.EntitlementService/ReleaseReservation": Role.CHECK,
+    "gateway.v1.EntitlementService/ListEntitlements": Role.CHECK,
     "gateway.v1.UsageService/QueryUsage": Role.BILLING,
     "gateway.v1.InvoiceService/PreviewInvoice": Role.BILLING,
     "gateway.v1.CatalogService/ApplyCatalog": Role.ADMIN,

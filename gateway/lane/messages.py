@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from gateway.answers import response_of
 from gateway.decision import Decision
 
 if TYPE_CHECKING:
@@ -61,10 +62,13 @@ def _says_more(decision: Decision) -> bool:
         or decision.retry_after_ms is not None
         or decision.value != ""
         or decision.upgrade_plans != ()
+        or decision.limits != ()
     )
 
 
 def _any_decision_bytes(decision: Decision, identity: bytes) -> bytes:
+    if decision.limits:
+        return response_of(decision).SerializeToString()
     written = b"\x08\x01\x10" if decision.allowed else b"\x10"
     written += _SHORT[decision.reason]
     numbers = (

@@ -7,22 +7,32 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.message import DecodeError
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse
 
-from gateway.claims import BATCH_MAX, claim_of, claims_of
-from gateway.errors import IdempotencyKeyReusedError, MalformedMessageError, NotFoundError
+from gateway import answers
+from gateway.claims import BATCH_MAX, claim_of, claims_of, commit_of, extend_of, release_of, reserve_of
+from gateway.decision import Decision, identifier_violations
+from gateway.errors import InvalidRequestError, MalformedMessageError, NotFoundError, TollkeeperError
 from gateway.lane.call import Method
 from gateway.lane.messages import batch_bytes, claims_in, decision_bytes
 from gateway.lane.remembered import Remembered
 from gateway.status import status_of
-from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsRequest, CheckEntitlementRequest
+from gateway.v1.entitlement_pb2 import (
+    BatchCheckEntitlementsRequest,
+    CheckEntitlementRequest,
+    CommitReservationRequest,
+    ExtendReservationRequest,
+    ListEntitlementsRequest,
+    ReleaseReservationRequest,
+    ReserveQuotaRequest,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import TypeVar
 
     from google.protobuf.message import Message
 
-    from gateway.checker import Checker
-    from gateway.decision import Decision
+    from gateway.checker import Checker, Told
+    from gateway.counters.settle import Action, Settled
     from gateway.lane.call import Call
     from gateway.prepared import Prepared
 
@@ -57,17 +67,68 @@ class Entitlements:
         """Decide every claim for itself."""
         parts = claims_in(call.message)
         known = [self._claims.get(part) for part in parts[:BATCH_MAX]]
-        prepared = [one for one in known if one is not None]
+        prepared: Sequence[Prepared] = [one for one in known if one is not None]
         if not parts or len(prepared) < len(parts):
-            prepared = self._prepared(call, parts)
+            request = _parsed(BatchCheckEntitlementsRequest, call.message)
+            prepared = self._prepared(call, request, parts)
+            if request.atomic:
+                self._checker.submit_atomic(prepared, _answer_batch, call)
+                return
         elif call.caller.customers is not None:
             for one in prepared:
                 call.caller.check_customer(one.claim.customer)
         self._checker.submit_batch(prepared, _answer_batch, call)
 
-    def _prepared(self, call: Call, parts: list[bytes]) -> list[Prepared]:
+    def reserve(self, call: Call) -> None:
+        """Hold what is claimed."""
+        request = _parsed(ReserveQuotaRequest, call.message)
+        call.caller.check_customer(request.claim.customer)
+        self._checker.submit(self._checker.prepare(reserve_of(request)), _answer_reserved, call)
+
+    def extend(self, call: Call) -> None:
+        """Keep a reservation longer."""
+        request = _parsed(ExtendReservationRequest, call.message)
+        call.caller.check_customer(request.customer)
+        self._settle(call, *extend_of(request))
+
+    def commit(self, call: Call) -> None:
+        """Count what was really used."""
+        request = _parsed(CommitReservationRequest, call.message)
+        call.caller.check_customer(request.customer)
+        self._settle(call, *commit_of(request))
+
+    def release(self, call: Call) -> None:
+        """Give back what is held."""
+        request = _parsed(ReleaseReservationRequest, call.message)
+        call.caller.check_customer(request.customer)
+        self._settle(call, *release_of(request))
+
+    def list(self, call: Call) -> None:
+        """Peek at every feature."""
+        request = _parsed(ListEntitlementsRequest, call.message)
+        call.caller.check_customer(request.customer)
+        if wrong := identifier_violations("customer", request.customer):
+            raise InvalidRequestError(*wrong)
+        self._checker.list_features(request.customer, _answer_listed, call)
+
+    def _settle(self, call: Call, customer: str, reservation: str, action: Action) -> None:
+        def answer(call: Call, told: Settled | TollkeeperError) -> None:
+            if isinstance(told, TollkeeperError):
+                call.fail(told)
+                return
+            try:
+                response = answers.settled(customer, reservation, told)
+            except TollkeeperError as error:
+                call.fail(error)
+            else:
+                call.answer(response.SerializeToString())
+
+        self._checker.settle(customer, reservation, action, answer, call)
+
+    def _prepared(
+        self, call: Call, request: BatchCheckEntitlementsRequest, parts: Sequence[bytes]
+    ) -> Sequence[Prepared]:
         """Read a batch whole, and keep its claims as those are that come alone: their bytes are the same."""
-        request = _parsed(BatchCheckEntitlementsRequest, call.message)
         for claimed in request.claims:
             call.caller.check_customer(claimed.customer)
         claims = claims_of(request)
@@ -79,15 +140,31 @@ class Entitlements:
         return prepared
 
 
-def _answer(call: Call, told: Decision | IdempotencyKeyReusedError) -> None:
-    if isinstance(told, IdempotencyKeyReusedError):
-        call.fail(told)
-    else:
+def _answer(call: Call, told: Told) -> None:
+    if isinstance(told, Decision):
         call.answer(decision_bytes(told))
+    else:
+        call.fail(told)
 
 
-def _answer_batch(call: Call, told: Iterable[Decision | IdempotencyKeyReusedError]) -> None:
-    call.answer(batch_bytes(status_of(one) if isinstance(one, IdempotencyKeyReusedError) else one for one in told))
+def _answer_batch(call: Call, told: Iterable[Told]) -> None:
+    call.answer(batch_bytes(one if isinstance(one, Decision) else status_of(one) for one in told))
+
+
+def _answer_reserved(call: Call, told: Told) -> None:
+    if isinstance(told, Decision):
+        call.answer(answers.reserved(told).SerializeToString())
+    else:
+        call.fail(told)
+
+
+def _answer_listed(call: Call, told: tuple[list[str], list[Told]] | TollkeeperError) -> None:
+    if isinstance(told, TollkeeperError):
+        call.fail(told)
+        return
+    features, of_each = told
+    decisions = [one for one in of_each if isinstance(one, Decision)]
+    call.answer(answers.entitlements(features, decisions).SerializeToString())
 
 
 class Health:
@@ -121,9 +198,17 @@ class Health:
 
 def methods(entitlements: Entitlements, health: Health, role: Any) -> dict[bytes, Method]:
     """List every method by its path; who asks for an entitlement needs `role`."""
-    table = {
-        b"/gateway.v1.EntitlementService/CheckEntitlement": Method(entitlements.check, role, punctual=True),
-        b"/gateway.v1.EntitlementService/BatchCheckEntitlements": Method(entitlements.batch_check, role, punctual=True),
+    punctual = {
+        b"CheckEntitlement": entitlements.check,
+        b"BatchCheckEntitlements": entitlements.batch_check,
+        b"ReserveQuota": entitlements.reserve,
+        b"ExtendReservation": entitlements.extend,
+        b"CommitReservation": entitlements.commit,
+        b"ReleaseReservation": entitlements.release,
+        b"ListEntitlements": entitlements.list,
+    }
+    service = b"/gateway.v1.EntitlementService/"
+    table = {service + name: Method(submit, role, punctual=True) for name, submit in punctual.items()} | {
         b"/grpc.health.v1.Health/Check": Method(health.check),
         b"/grpc.health.v1.Health/List": Method(health.list),
     }

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from google.type.money_pb2 import Money as MoneyMessage
 
 from billing_core.periods import milliseconds_of
-from gateway.decision import Decision, identifier_violations
+from gateway.decision import identifier_violations
 from gateway.errors import InvalidRequestError, Violation
-from gateway.v1 import catalog_pb2, entitlement_pb2, invoice_pb2, subscription_pb2, usage_pb2
+from gateway.v1 import catalog_pb2, invoice_pb2, subscription_pb2, usage_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,26 +20,6 @@ if TYPE_CHECKING:
     from gateway.records.customers import Subscription
 
 _NANOS: Final = 1_000_000_000
-
-
-def response_of(decision: Decision) -> entitlement_pb2.CheckEntitlementResponse:
-    """Write a decision; what does not apply stays absent."""
-    return entitlement_pb2.CheckEntitlementResponse(
-        allowed=decision.allowed,
-        reason=entitlement_pb2.Reason.ValueType(decision.reason),
-        limit=decision.limit,
-        used=decision.used,
-        remaining=decision.remaining,
-        resets_at_ms=decision.resets_at_ms,
-        retry_after_ms=decision.retry_after_ms,
-        value=decision.value,
-        overage=decision.overage,
-        degraded=decision.degraded,
-        replayed=decision.replayed,
-        decision_id=decision.decision_id,
-        plan=decision.plan,
-        upgrade_plans=decision.upgrade_plans,
-    )
 
 
 def identifier_of(field: str, collection: str, name: str) -> str:

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from billing_core.periods import milliseconds_of
 from gateway.catalog_file import parse_catalog, write_catalog
-from gateway.claims import claim_of, claims_of
 from gateway.counters.keys import bucket_of
 from gateway.decision import identifier_violations
-from gateway.errors import IdempotencyKeyReusedError, InvalidRequestError
+from gateway.errors import InvalidRequestError
 from gateway.invoicing import period_usage, preview, unbillable
 from gateway.records import catalogs, customers
 from gateway.rpc import convert
-from gateway.rpc.status import status_of
 from gateway.v1 import catalog_pb2, customer_pb2, entitlement_pb2, invoice_pb2, subscription_pb2, usage_pb2
 
 if TYPE_CHECKING:
@@ -24,9 +22,9 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from gateway.checker import Checker, Told
     from gateway.publisher import Publisher
     from gateway.records.database import Database
+    from gateway.rpc.entitlements import Entitlements
 
 MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 """As the lane has it, so that both doors refuse the same."""
@@ -35,7 +33,6 @@ CATALOG_MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 """What gRPC takes unless told otherwise, so that what stands between takes it too; the file may have 3 MiB of it."""
 
 Request = TypeVar("Request", bound="Message")
-Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,62 +43,6 @@ class Method(Generic[Request]):
     customers: Callable[[Request], Iterable[str | None]]
     answer: Callable[[Request, float], Awaitable[Message]]
     message_bytes_max: int = MESSAGE_BYTES_MAX
-
-
-class Entitlements:
-    """The methods of gateway.v1.EntitlementService."""
-
-    def __init__(self, checker: Checker) -> None:
-        self._checker = checker
-
-    async def check(
-        self, request: entitlement_pb2.CheckEntitlementRequest, deadline_s: float
-    ) -> entitlement_pb2.CheckEntitlementResponse:
-        """Decide one claim."""
-        asker: _Asker[Told] = _Asker(deadline_s)
-        self._checker.submit(self._checker.prepare(claim_of(request)), _Asker.hear, asker)
-        told = await asker.told()
-        if isinstance(told, IdempotencyKeyReusedError):
-            raise told
-        return convert.response_of(told)
-
-    async def batch_check(
-        self, request: entitlement_pb2.BatchCheckEntitlementsRequest, deadline_s: float
-    ) -> entitlement_pb2.BatchCheckEntitlementsResponse:
-        """Decide every claim for itself; those of a bucket are one question to Redis, and all leave in one write."""
-        prepared = [self._checker.prepare(claim) for claim in claims_of(request)]
-        asker: _Asker[list[Told]] = _Asker(deadline_s)
-        self._checker.submit_batch(prepared, _Asker.hear, asker)
-        told = await asker.told()
-        response = entitlement_pb2.BatchCheckEntitlementsResponse()
-        for place, one in enumerate(told):
-            if isinstance(one, IdempotencyKeyReusedError):
-                response.decisions.add()
-                response.failed_requests[place].CopyFrom(status_of(one)[1])
-            else:
-                response.decisions.append(convert.response_of(one))
-        return response
-
-
-class _Asker(Generic[Answered]):
-    """Waits for what a checker tells."""
-
-    def __init__(self, deadline_s: float) -> None:
-        self.deadline_s = deadline_s
-        self.wanted = True
-        self._future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-
-    async def told(self) -> Answered:
-        """Wait; a caller who goes away is told nothing, and what was counted stays counted."""
-        try:
-            return await self._future
-        finally:
-            self.wanted = False
-
-    def hear(self, told: Answered) -> None:
-        """Wake whoever waits."""
-        if not self._future.done():
-            self._future.set_result(told)
 
 
 class Plane:
@@ -168,14 +109,19 @@ def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Met
     """List each service's methods: the only table of what this door answers."""
     return {
         "gateway.v1.EntitlementService": {
-            "CheckEntitlement": Method(
-                entitlement_pb2.CheckEntitlementRequest, lambda asked: (asked.customer,), entitlements.check
-            ),
+            "CheckEntitlement": Method(entitlement_pb2.CheckEntitlementRequest, _customer_of, entitlements.check),
             "BatchCheckEntitlements": Method(
                 entitlement_pb2.BatchCheckEntitlementsRequest,
                 lambda asked: (claim.customer for claim in asked.claims),
                 entitlements.batch_check,
             ),
+            "ReserveQuota": Method(
+                entitlement_pb2.ReserveQuotaRequest, lambda asked: (asked.claim.customer,), entitlements.reserve
+            ),
+            "ExtendReservation": Method(entitlement_pb2.ExtendReservationRequest, _customer_of, entitlements.extend),
+            "CommitReservation": Method(entitlement_pb2.CommitReservationRequest, _customer_of, entitlements.commit),
+            "ReleaseReservation": Method(entitlement_pb2.ReleaseReservationRequest, _customer_of, entitlements.release),
+            "ListEntitlements": Method(entitlement_pb2.ListEntitlementsRequest, _customer_of, entitlements.list),
         },
         "gateway.v1.CatalogService": {
             "ApplyCatalog": Method(
@@ -199,6 +145,10 @@ def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Met
             "PreviewInvoice": Method(invoice_pb2.PreviewInvoiceRequest, _customer_of_parent, plane.preview_invoice),
         },
     }
+
+
+def _customer_of(asked: Any) -> tuple[str]:
+    return (asked.customer,)
 
 
 def _customer_of_parent(asked: Any) -> tuple[str]:
