@@ -66,16 +66,17 @@ def rule_pool(limit: Pool, stored: Mapping[str, Stored], quantity: int, now_ms: 
         writes={after[at].counter: after[at].count for at in written},
         moves=tuple(Move(shares[at].counter, shares[at].start_ms, amounts[at]) for at in moving),
         base_at=moving.index(limit.base),
-        needed_until_ms=needed_until_ms(limit, now_ms),
+        needed_until_ms=max(needed_until_ms(limit, limit.members[at], now_ms) for at in written),
     )
 
 
-def needed_until_ms(limit: Pool, now_ms: int) -> int:
-    """Tell until when its counters matter: what a window leaves may be used for as many windows as there are slots."""
-    ends = [opened(member.span, now_ms)[1] for member in limit.members if isinstance(member, Member)]
-    start, end = allowance_of(limit).span
-    slots = sum(isinstance(member, Rolled) for member in limit.members)
-    return max(*ends, end + slots * (end - start))
+def needed_until_ms(limit: Pool, member: Member | Rolled, now_ms: int) -> int:
+    """Tell until when its counter matters: what a window leaves may be used for as many windows as there are slots."""
+    start, end = opened(allowance_of(limit).span, now_ms)
+    slots = sum(isinstance(other, Rolled) for other in limit.members)
+    if isinstance(member, Rolled) or member == allowance_of(limit):
+        return end + slots * (end - start)
+    return opened(member.span, now_ms)[1]
 
 
 def is_windowed(member: Member | Rolled) -> bool:

@@ -13,7 +13,7 @@ from tests.model.ledger import Ledger, Use
 if TYPE_CHECKING:
     from tests.model.wire import Wire
 
-RUNS, STEPS = 25, 150
+RUNS, STEPS = 20, 150
 
 
 def test_an_attacker_gains_nothing(wire: Wire) -> None:

@@ -17,7 +17,7 @@ from tests.model.wire import steered
 if TYPE_CHECKING:
     from tests.model.wire import Wire
 
-SHARE_RUNS, SHARE_STEPS = 16, 500
+SHARE_RUNS, SHARE_STEPS = 12, 500
 EXAMPLES, STEPS_EACH = 25, 30
 MISSED_WITHIN_RUNS = 12
 
