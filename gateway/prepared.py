@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from billing_core.entitlements import Algorithm, Align
 from gateway.counters.consume import Key, Order
 from gateway.counters.usage import pack_claim
-from gateway.decision import Limit, Reason, decide, degrade, refuse
+from gateway.decision import Limit, Reason, decide, degrade, keyed_event_id, refuse
 from gateway.limits import Allowance, Metered, NamedLicences, Rate, Rated, Slots, entitlement_of
 from gateway.windows import FOREVER_MS, Calendar
 
@@ -108,10 +108,9 @@ class Preparing:
         """Name the event after the client's key, and tell one request under that key from another."""
         if not claim.idempotency_key or claim.peek:
             return None
-        named = f"l\0{claim.customer}\0{claim.idempotency_key}"
         asked = f"{claim.feature}\0{claim.quantity}"
         return Key(
-            event_id=hashlib.sha256(named.encode()).hexdigest()[:32],
+            event_id=keyed_event_id(claim.customer, claim.idempotency_key),
             fingerprint=hashlib.sha256(asked.encode()).hexdigest()[:16],
             remember_ms=self._idempotency_ttl_ms,
         )
