@@ -6,9 +6,13 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from gateway.counters import keys
 from gateway.counters.connection import pack
-from gateway.counters.consume import COUNTED, Footing, Order, command, command_of_many, read_many
+from gateway.counters.consume import COUNTED, command, command_of_many, read_many
+from gateway.counters.footing import Footing
+from gateway.counters.order import Order, Quota, Span
 from gateway.counters.usage import pack_claim
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ class Claims:
         self.gateway = secrets.token_hex(8)
         self._footing = Footing.of(line, self.gateway)
         self._orders: dict[str, Order] = {}
+        self._limited: dict[tuple[str, int], Order] = {}
         self._feature = feature
         self._draw = draw
         self._from_ms = time.time_ns() // 1_000_000 - WINDOW_MS // 2
@@ -43,6 +48,17 @@ class Claims:
         """Pack one call for claims of several customers of one bucket."""
         return command_of_many(self._footing, [self.order(customer) for customer in customers], numbers)
 
+    def limited(self, customer: str, further: int, number: int) -> tuple[bytes, Order]:
+        """Pack a claim against so many rates more than its quota."""
+        at = customer, further
+        if at not in self._limited:
+            order = self.order(customer)
+            rates = (
+                Quota(f"{self._feature}/{place}", Span(0, WINDOW_MS), LIMIT, kept=False) for place in range(further)
+            )
+            self._limited[at] = replace(order, limits=(*order.limits, *rates))
+        return command(self._footing, self._limited[at], number), self._limited[at]
+
     def order(self, customer: str) -> Order:
         """Say what is to be counted for a customer."""
         if customer not in self._orders:
@@ -50,17 +66,14 @@ class Claims:
             self._orders[customer] = Order(
                 bucket=keys.bucket_of(customer),
                 customer=customer,
-                counter=counter,
-                window_start_ms=self._from_ms,
-                window_end_ms=self._from_ms + WINDOW_MS,
+                limits=(Quota(counter, Span(self._from_ms, self._from_ms + WINDOW_MS), LIMIT),),
                 quantity=1,
                 version=1,
-                ceiling=LIMIT,
                 event=pack_claim(customer, self._feature, "calls", 1, 1, counter, self._from_ms),
             )
         return self._orders[customer]
 
 
-def counted(answer: object, claims: int = 1) -> bool:
+def counted(answer: object, orders: Sequence[Order]) -> bool:
     """Tell whether the script counted the claims of a call."""
-    return all(one.kind == COUNTED for one in read_many(answer, claims))
+    return all(one.kind == COUNTED for one in read_many(answer, orders))

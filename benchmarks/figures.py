@@ -29,6 +29,7 @@ OTHERS: Final = (Shape(64, 1), Shape(1, 1))
 OF_SATURATION: Final = 0.5
 SCRIPT_CALLS: Final = 5000
 DEPTHS: Final = (1, 16)
+FURTHER: Final = (1, 7, 15)
 
 GROWTH: Final = {
     "customers": (Size(customers=1000), Size(customers=1_000_000)),
@@ -153,6 +154,9 @@ async def script(of: Run, played: Stage) -> None:
     costs = await ScriptCost.open(played.redis, Draw(played.size.customers), METERED)
     bare = await costs.against_bare(SCRIPT_CALLS, of.passes)
     of.report.add("script_vs_bare", "Redis: consume.lua / GET, INCRBY, XADD", bare, 2.2)
+    for more in FURTHER:
+        found = await costs.further(more, SCRIPT_CALLS, of.passes)
+        of.report.add(f"script_further_{more}", f"Redis: each of {more} further limits / the first", found, 0.3)
     together = await costs.together(SCRIPT_CALLS, of.passes)
     of.report.add("script_together", f"Redis: {TOGETHER} claims in a call / in {TOGETHER} calls", together, 0.7)
 

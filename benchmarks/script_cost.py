@@ -7,6 +7,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -14,6 +15,7 @@ from benchmarks.blocks import Ratio
 from benchmarks.claims import LIMIT, Claims, counted
 from gateway.counters import keys
 from gateway.counters.connection import pack
+from gateway.counters.order import Order
 from gateway.counters.usage import pack_claim
 
 if TYPE_CHECKING:
@@ -29,8 +31,8 @@ AT_ONCE: Final = 50
 
 TOGETHER: Final = 8
 
-Calls = Callable[[range], list[tuple[bytes, int]]]
-"""Makes the calls that count the claims of so many numbers; each with how many claims of consume.lua are in it."""
+Calls = Callable[[range], list[tuple[bytes, list[Order]]]]
+"""Makes the calls that count the claims of so many numbers; each with the claims of consume.lua that are in it."""
 
 
 class ScriptCost:
@@ -65,11 +67,19 @@ class ScriptCost:
         """Compare claims of one bucket, several in a call, with the same in a call each."""
         return await self._compare(self._together, self._apart, count, passes)
 
+    async def further(self, more: int, count: int, passes: int) -> Ratio:
+        """Tell what each of so many further limits costs beside the first, at a claim that has one alone."""
+        several = partial(self._further, further=more)
+        await self._usec(several(self._numbers(count)))  # windows begin
+        found = await self._compare(several, self._apart, count, passes)
+        return Ratio((found.median - 1) / more, (found.low - 1) / more, (found.high - 1) / more, found.pairs)
+
     async def _settle(self) -> None:
         """Count once for every customer: a window that begins costs more than one that runs, and comes seldom."""
-        calls: list[tuple[bytes, int]] = []
+        calls: list[tuple[bytes, list[Order]]] = []
         for name in sorted(self._draw.names()):
-            calls += [(self._claims.together([name], [self._number]), 1), (self._bare_call(name, self._number), 0)]
+            one = self._claims.together([name], [self._number])
+            calls += [(one, self._orders([name])), (self._bare_call(name, self._number), [])]
             self._number += 1
         await self._usec(calls)
 
@@ -78,17 +88,26 @@ class ScriptCost:
         for place in range(passes):
             spent = {}
             for calls in (one, other) if place % 2 == 0 else (other, one):
-                numbers = range(self._number, self._number + count)
-                self._number += count
-                spent[calls] = await self._usec(calls(numbers))
+                spent[calls] = await self._usec(calls(self._numbers(count)))
             ratios.append(spent[one] / spent[other])
         return Ratio.of(ratios)
 
-    def _each(self, numbers: range) -> list[tuple[bytes, int]]:
-        return [(self._claims[number], 1) for number in numbers]
+    def _numbers(self, count: int) -> range:
+        self._number += count
+        return range(self._number - count, self._number)
 
-    def _bare(self, numbers: range) -> list[tuple[bytes, int]]:
-        return [(self._bare_call(self._draw[number], number), 0) for number in numbers]
+    def _each(self, numbers: range) -> list[tuple[bytes, list[Order]]]:
+        return [(self._claims[number], self._orders([self._draw[number]])) for number in numbers]
+
+    def _bare(self, numbers: range) -> list[tuple[bytes, list[Order]]]:
+        return [(self._bare_call(self._draw[number], number), []) for number in numbers]
+
+    def _further(self, numbers: range, further: int) -> list[tuple[bytes, list[Order]]]:
+        limited = [self._claims.limited(self._customers([number])[0], further, number) for number in numbers]
+        return [(packed, [order]) for packed, order in limited]
+
+    def _orders(self, customers: Sequence[str]) -> list[Order]:
+        return [self._claims.order(customer) for customer in customers]
 
     def _bare_call(self, customer: str, number: int) -> bytes:
         tag = keys.tag(keys.bucket_of(customer))
@@ -97,23 +116,31 @@ class ScriptCost:
         names = (f"{{{tag}}}:bare:{customer}", f"{{{tag}}}:bare-usage")
         return pack("EVALSHA", BARE_SHA, 2, *names, 1, LIMIT, f"{self._claims.gateway}-{number}", at_ms, event)
 
-    def _together(self, numbers: range) -> list[tuple[bytes, int]]:
+    def _together(self, numbers: range) -> list[tuple[bytes, list[Order]]]:
         parts = [numbers[at : at + TOGETHER] for at in range(0, len(numbers), TOGETHER)]
-        return [(self._claims.together(self._customers(part), part), len(part)) for part in parts]
+        customers = [self._customers(part) for part in parts]
+        return [
+            (self._claims.together(names, part), self._orders(names))
+            for names, part in zip(customers, parts, strict=True)
+        ]
 
-    def _apart(self, numbers: range) -> list[tuple[bytes, int]]:
-        return [(self._claims.together(self._customers([number]), [number]), 1) for number in numbers]
+    def _apart(self, numbers: range) -> list[tuple[bytes, list[Order]]]:
+        customers = [self._customers([number]) for number in numbers]
+        return [
+            (self._claims.together(names, [number]), self._orders(names))
+            for names, number in zip(customers, numbers, strict=True)
+        ]
 
     def _customers(self, numbers: Sequence[int]) -> list[str]:
         return [self._alike[number % len(self._alike)] for number in numbers]
 
-    async def _usec(self, calls: list[tuple[bytes, int]]) -> int:
+    async def _usec(self, calls: list[tuple[bytes, list[Order]]]) -> int:
         """Call; returns the microseconds that Redis spent in it."""
         before = await _spent(self._redis)
         for at in range(0, len(calls), AT_ONCE):
             some = calls[at : at + AT_ONCE]
             answers = await asyncio.gather(*(_answer(self._redis, packed) for packed, _ in some))
-            assert all(not claims or counted(answer, claims) for answer, (_, claims) in zip(answers, some, strict=True))
+            assert all(not orders or counted(answer, orders) for answer, (_, orders) in zip(answers, some, strict=True))
         return await _spent(self._redis) - before
 
 

@@ -18,8 +18,8 @@ from gateway.counters.consume import (
     REPLAYED,
     STALE,
     WRONG_WINDOW,
-    Order,
 )
+from gateway.counters.order import Order, Quota, Span
 from gateway.decision import Decision, Reason, Tally, decide_counted, degrade, refuse
 from gateway.documents import customer_document
 from gateway.entitlements import Wanted
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 TRIES_MAX: Final = 6
 """A document or a window may be found outdated this often in one check: more means that two parts disagree."""
 
-_NOT_YET: Final = Order(0, "", "", 0, 1, 1, 1)
+_NOT_YET: Final = Order(0, "", (Quota("", Span(0, 1), None),), 1, 1)
 """Stands in a check until it is known what is counted."""
 
 _DECIDED: Final = frozenset((COUNTED, REPLAYED, PEEKED, REFUSED))
@@ -62,10 +62,14 @@ class Check(Ask, kw_only=True, eq=False):
         kind, order, found = answer.kind, self.order, self.found
         assert found is not None
         if kind in _DECIDED:
-            window_end_ms = order.window_end_ms
-            if not order.window_start_ms:  # it is the window's length
-                window_end_ms += answer.window_start_ms
-            tally = Tally(kind != REFUSED, answer.used, answer.now_ms, window_end_ms, self.event_id, kind == REPLAYED)
+            (quota,), ((used, start_ms),) = order.limits, answer.states
+            assert isinstance(quota, Quota)
+            assert isinstance(used, int)
+            assert isinstance(start_ms, int)
+            window_end_ms = quota.span.end_ms
+            if not quota.span.start_ms:  # it is the window's length
+                window_end_ms += start_ms
+            tally = Tally(kind != REFUSED, used, answer.now_ms, window_end_ms, self.event_id, kind == REPLAYED)
             self.reply(decide_counted(found.limit, self.prepared.claim, tally, found.plan.name, order.version))
         elif kind == KEY_REUSED:
             claim = self.prepared.claim

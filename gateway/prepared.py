@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from billing_core.entitlements import Algorithm, Align
-from gateway.counters.consume import Key, Order
+from gateway.counters.order import Key, Order, Quota, Span
 from gateway.counters.usage import pack_claim
 from gateway.decision import Limit, Reason, decide, degrade, keyed_event_id, refuse
 from gateway.limits import Allowance, Metered, NamedLicences, Rate, Rated, Slots, entitlement_of
@@ -92,12 +92,9 @@ class Preparing:
         order = Order(
             bucket=customer.bucket,
             customer=claim.customer,
-            counter=one.counter,
-            window_start_ms=start_ms,
-            window_end_ms=end_ms,
+            limits=(Quota(one.counter, Span(start_ms, end_ms), one.ceiling),),
             quantity=claim.quantity,
             version=customer.version,
-            ceiling=one.ceiling,
             event=event,
             key=self._key(claim),
             peek=claim.peek,

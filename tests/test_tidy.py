@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tests.tidy import house, prose, purity, repository, stores
@@ -177,7 +177,10 @@ def test_scripts_are_contracts() -> None:
     scripts = texts(".lua")
     assert scripts
     broken = [found for path, text in scripts.items() for found in stores.lua_violations(path, text)]
-    assert_none(stores.without_companion(scripts, paths()) + broken)
+    included = stores.parts(scripts.values())
+    assert included <= {PurePosixPath(path).name for path in scripts}
+    whole = [path for path in scripts if PurePosixPath(path).name not in included]
+    assert_none(stores.without_companion(whole, paths()) + broken)
 
 
 def test_queries_have_names() -> None:
@@ -209,9 +212,10 @@ def test_keys_are_those_of_the_page() -> None:
 def test_events_are_those_of_the_page() -> None:
     """A usage event has the fields of the page, in its order."""
     packed = stores.struct_fields(source("gateway/counters/usage.py"), "PackedClaim")
-    fields = stores.entry_fields(read("gateway/counters/consume.lua"))
-    assert fields[-1] == "claim"
-    assert [*fields[:-1], *(f"claim.{field}" for field in packed)] == PAGE.first_names("Events")
+    entries = [stores.entry_fields(call) for text in texts(".lua").values() for call in stores.calls_of(text, "XADD")]
+    assert entries
+    assert all(fields in (["id", "at", "claim"], ["id", "at", "claim", "moves"]) for fields in entries)
+    assert ["id", "at", "moves", *(f"claim.{field}" for field in packed)] == PAGE.first_names("Events")
 
 
 # the repository

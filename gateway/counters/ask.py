@@ -8,7 +8,9 @@ import msgspec
 
 if TYPE_CHECKING:
     from gateway.counters.connection import Connection
-    from gateway.counters.consume import Answer, Footing, Order
+    from gateway.counters.consume import Answer
+    from gateway.counters.footing import Footing
+    from gateway.counters.order import Order
 
 
 class Ask(msgspec.Struct, eq=False):

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from gateway.counters import keys
 from gateway.counters.connection import pack, word
+from gateway.counters.footing import BUCKETS, script
+from gateway.counters.order import states_of
 from gateway.errors import StoreCorruptError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SCRIPT: Final = files("gateway.counters").joinpath("consume.lua").read_text(encoding="utf-8")
+    from gateway.counters.footing import Footing
+    from gateway.counters.order import Order, State
+
+SCRIPT: Final = script("consume.lua")
 SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 LOAD: Final = pack("SCRIPT", "LOAD", SCRIPT)
 
@@ -37,134 +40,111 @@ KEY_REUSED: Final = b"K"
 SEEN: Final = b"S"
 STALE: Final = b"V"
 WRONG_WINDOW: Final = b"W"
+TOO_MUCH_HELD: Final = b"H"
 FENCED: Final = b"FENCED"
 UNREGISTERED: Final = b"UNREGISTERED"
 UNAVAILABLE: Final = b"UNAVAILABLE"
 """Said by us: the counters could not be asked, or what they did will not be known in time."""
 
-_ANSWERS: Final = frozenset((COUNTED, REFUSED, PEEKED, REPLAYED, KEY_REUSED, SEEN, STALE, WRONG_WINDOW))
-_UNLIMITED: Final = struct.Struct(">4Q")
-_LIMITED: Final = struct.Struct(">5Q")
-_RECORD: Final = struct.Struct(">QcQQ")
-_RECORD_BYTES: Final = _RECORD.size
+_ANSWERS: Final = frozenset((COUNTED, REFUSED, PEEKED, REPLAYED, KEY_REUSED, SEEN, STALE, WRONG_WINDOW, TOO_MUCH_HELD))
+_TWO: Final = struct.Struct(">QcBBQQ")  # now_ms, kind, decided, how many numbers, and the first two of them
+_HEAD_BYTES: Final = struct.calcsize(">QcBB")
+_PLAIN_COUNT: Final = 2
+_TWO_BYTES: Final = _TWO.size
 _WORDS: Final = 5
+_PLACES: Final = 3
+_ATOMIC: Final = word(b"atomic")
 
 
-class Key(msgspec.Struct, frozen=True, gc=False):
-    """A client's idempotency key as the script knows it."""
-
-    event_id: str
-    fingerprint: str
-    remember_ms: int
-
-
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(msgspec.Struct, gc=False):
     """What consume.lua said of one claim; times in ms of Redis's clock."""
 
     kind: bytes
     now_ms: int = 0
-    used: int = 0
-    window_start_ms: int = 0
-
-
-class Order(msgspec.Struct):
-    """One claim as the counters see it: what to count, where, up to which ceiling; and all of it packed."""
-
-    bucket: int
-    customer: str
-    counter: str
-    window_start_ms: int
-    """0 when the script computes the window, whose length then stands in window_end_ms."""
-    window_end_ms: int
-    quantity: int
-    version: int
-    ceiling: int | None = None
-    event: bytes | None = None
-    """The constant part of the usage event; None when the feature has no meter."""
-    key: Key | None = None
-    peek: bool = False
-    packed_use: bytes = b""
-    packed_key: bytes = b""
-    packed_words: bytes = b""
-
-    def __post_init__(self) -> None:
-        numbers = self.quantity, self.version, self.window_start_ms, self.window_end_ms
-        packed = _UNLIMITED.pack(*numbers) if self.ceiling is None else _LIMITED.pack(*numbers, self.ceiling)
-        self.packed_key = known = b""
-        if self.key is not None and not self.peek:
-            self.packed_key = word(keys.idempotency(self.bucket, self.customer, self.key.event_id).encode())
-            known = f"{self.key.event_id} {self.key.fingerprint} {self.key.remember_ms}".encode()
-        self.packed_use = word(keys.use(self.bucket, self.customer).encode())
-        self.packed_words = word(self.counter.encode()) + word(packed) + word(self.event or b"") + word(known)
-
-
-class Footing(msgspec.Struct, frozen=True):
-    """On what a bucket is counted: its line, and the name under which this gateway is registered there."""
-
-    line: str
-    gateway: str
-    packed: bytes = b""
-
-    @classmethod
-    def of(cls, line: str, gateway: str) -> Footing:
-        """Pack both as the script is told them."""
-        return cls(line, gateway, word(line.encode()) + word(gateway.encode()))
+    decided: int = 0
+    """Which limit refuses, from 0."""
+    states: tuple[State, ...] = ()
+    """How each limit stands, with what was counted."""
+    stream_id: bytes = b""
+    """Of the event that was written now."""
 
 
 def command(footing: Footing, order: Order, number: int) -> bytes:
     """Pack a call of the script for one claim."""
     said = b"%d" % number
-    opening = _KEYED if order.packed_key else _PLAIN
+    more = order.more_keys
     return b"%b%b%b%b%b%b$%d\r\n%b\r\n" % (
-        *(opening, _BUCKETS[order.bucket], order.packed_use, order.packed_key),
+        *(_OPENINGS[more], BUCKETS[order.bucket], order.packed_keys, order.packed_more_keys),
         *(footing.packed, order.packed_words, len(said), said),
     )
 
 
-def command_of_many(footing: Footing, orders: Sequence[Order], numbers: Sequence[int]) -> bytes:
-    """Pack a call for several claims of one bucket, which are decided in this order."""
+def command_of_many(
+    footing: Footing, orders: Sequence[Order], numbers: Sequence[int], *, atomic: bool = False
+) -> bytes:
+    """Pack a call for several claims of one bucket, which are decided in this order; `atomic` counts all or none."""
     assert 0 < len(orders) <= CLAIMS_MAX, f"{len(orders)} claims in a call"
-    known = [order.packed_key for order in orders if order.packed_key]
-    words = [
-        b"%b$%d\r\n%d\r\n" % (order.packed_words, len(str(number)), number)
-        for order, number in zip(orders, numbers, strict=True)
-    ]
-    used = (order.packed_use for order in orders)
-    opening = _opening(len(orders), len(known))
-    return b"".join((opening, _BUCKETS[orders[0].bucket], *used, *known, footing.packed, *words))
+    words = []
+    for order, number in zip(orders, numbers, strict=True):
+        said = b"%d" % number
+        words.append(b"%b$%d\r\n%b\r\n" % (order.packed_words, len(said), said))
+    if atomic:
+        words.append(_ATOMIC)
+    places = [order.packed_keys for order in orders]
+    more = [order.packed_more_keys for order in orders if order.more_keys]
+    opening = _opening(len(orders), sum(order.more_keys for order in orders), atomic=atomic)
+    return b"".join((opening, BUCKETS[orders[0].bucket], *places, *more, footing.packed, *words))
 
 
-def read(reply: object) -> Answer:
+def read(reply: object, order: Order) -> Answer:
     """Take the reply to a call for one claim apart, asserting its shape."""
-    if isinstance(reply, bytes):
-        if len(reply) == _RECORD_BYTES:
-            now_ms, kind, used, window_start_ms = _RECORD.unpack(reply)
-            if kind in _ANSWERS:
-                return Answer(kind, now_ms, used, window_start_ms)
-        elif reply in (FENCED, UNREGISTERED):
-            return Answer(reply)
-    raise StoreCorruptError(f"consume.lua answered {reply!r:.200}")
+    return read_many(reply, (order,))[0]
 
 
-def read_many(reply: object, count: int) -> list[Answer]:
+def read_many(reply: object, orders: Sequence[Order]) -> list[Answer]:
     """Take the reply to a call for several claims apart; that to a call that was refused whole is everybody's."""
     if isinstance(reply, bytes):
-        if len(reply) == _RECORD_BYTES * count:
-            return [read(reply[at : at + _RECORD_BYTES]) for at in range(0, len(reply), _RECORD_BYTES)]
         if reply in (FENCED, UNREGISTERED):
-            return [Answer(reply)] * count
-    raise StoreCorruptError(f"consume.lua answered {count} claims with {reply!r:.200}")
+            return [Answer(reply) for _ in orders]
+        answers = _answers(reply, orders)
+        if answers is not None:
+            return answers
+    raise StoreCorruptError(f"consume.lua answered {len(orders)} claims with {reply!r:.200}")
 
 
-def _opening(claims: int, known: int) -> bytes:
+def _answers(reply: bytes, orders: Sequence[Order]) -> list[Answer] | None:
+    """Take a reply apart; None when it is none of consume.lua."""
+    answers, at, size = [], 0, len(reply)
+    for order in orders:
+        if size < at + _TWO_BYTES:
+            return None
+        now_ms, kind, decided, count, used, start_ms = _TWO.unpack_from(reply, at)
+        end = at + _HEAD_BYTES + 8 * count
+        if kind not in _ANSWERS or decided >= len(order.limits) or size < end:
+            return None
+        if order.plain and count == _PLAIN_COUNT:
+            states: tuple[State, ...] | None = ((used, start_ms),)
+        else:
+            states = states_of(order.limits, struct.unpack_from(f">{count}Q", reply, at + _HEAD_BYTES))
+        if states is None:
+            return None
+        answers.append(Answer(kind, now_ms, decided, states))
+        at = end
+    while at < size:
+        place, length = reply[at], reply[at + 1 : at + 2]
+        if place >= len(answers) or not length or size < at + 2 + length[0]:
+            return None
+        answers[place].stream_id = reply[at + 2 : at + 2 + length[0]]
+        at += 2 + length[0]
+    return answers
+
+
+def _opening(claims: int, more: int, *, atomic: bool = False) -> bytes:
     """Write how a call begins: how long it is, which script, how many keys."""
-    places = 2 + claims + known
-    words = 3 + places + 2 + _WORDS * claims
+    places = 3 + _PLACES * claims + more
+    words = 3 + places + 2 + _WORDS * claims + atomic
     return b"*%d\r\n%b%b%b" % (words, word(b"EVALSHA"), word(SHA.encode()), word(b"%d" % places))
 
 
-_PLAIN: Final = _opening(1, 0)
-_KEYED: Final = _opening(1, 1)
-_BUCKETS: Final = [
-    word(keys.head(bucket).encode()) + word(keys.usage(bucket).encode()) for bucket in range(keys.BUCKETS)
-]
+_OPENINGS: Final = [_opening(1, more) for more in range(18)]
+"""By how many keys one claim has besides those that each has: a client's and one for each of sixteen limits."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from gateway.counters.ask import Ask
     from gateway.counters.connection import Address, Connection
-    from gateway.counters.consume import Footing
+    from gateway.counters.footing import Footing
     from gateway.journal import Journal
 
 RESEND_S_MAX: Final = 5.0
@@ -152,13 +152,13 @@ class Counters:
         if isinstance(reply, Exception):
             self._refused((ask,), reply)
         else:
-            self._take(ask, consume.read(reply))
+            self._take(ask, consume.read(reply, ask.order))
 
     def _heard_many(self, asks: Sequence[Ask], reply: object) -> None:
         if isinstance(reply, Exception):
             self._refused(asks, reply)
         else:
-            for ask, answer in zip(asks, consume.read_many(reply, len(asks)), strict=True):
+            for ask, answer in zip(asks, consume.read_many(reply, [ask.order for ask in asks]), strict=True):
                 self._take(ask, answer)
 
     def _take(self, ask: Ask, answer: Answer) -> None:
@@ -227,7 +227,7 @@ class Counters:
         if at_ms is None:
             self._send_anew(ask, connection)
         else:
-            self._pending.finish(ask, Answer(COUNTED, at_ms, answer.used, answer.window_start_ms))
+            self._pending.finish(ask, Answer(COUNTED, at_ms, states=answer.states))
 
     # connections and lines
 

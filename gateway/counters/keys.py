@@ -57,3 +57,23 @@ def usage(bucket: int) -> str:
 def idempotency(bucket: int, customer: str, digest: str) -> str:
     """``{l17}:idem:<customer>:<digest>``."""
     return f"{{{tag(bucket)}}}:idem:{customer}:{digest}"
+
+
+def hold(bucket: int, customer: str) -> str:
+    """``{l17}:hold:<customer>``."""
+    return f"{{{tag(bucket)}}}:hold:{customer}"
+
+
+def dues(bucket: int, customer: str) -> str:
+    """``{l17}:dues:<customer>``."""
+    return f"{{{tag(bucket)}}}:dues:{customer}"
+
+
+def due(bucket: int) -> str:
+    """``{l17}:due``."""
+    return f"{{{tag(bucket)}}}:due"
+
+
+def seat(bucket: int, customer: str, feature: str) -> str:
+    """``{l17}:seat:<customer>:<feature>``."""
+    return f"{{{tag(bucket)}}}:seat:{customer}:{feature}"

@@ -64,7 +64,7 @@ class Pending:
                     order.bucket,
                     answer.now_ms,
                     order.counter,
-                    answer.window_start_ms,
+                    order.began_ms(answer.states),
                     order.event,
                 )
         del self._asks[ask.number]

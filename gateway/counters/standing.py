@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from gateway.counters import consume, keys
-from gateway.counters.consume import Footing
+from gateway.counters.footing import Footing
 from gateway.counters.line import Line, ServerIdentity, identify
 from gateway.errors import StoreCorruptError, StoreUnavailableError
 

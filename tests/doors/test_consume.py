@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +13,10 @@ from msgspec.structs import replace
 
 from gateway.counters import consume, keys
 from gateway.counters.connection import Address, Connection, ReplyError
-from gateway.counters.consume import PEEK, SCRIPT, Answer, Footing, Key, Order
+from gateway.counters.consume import PEEK, SCRIPT, Answer
+from gateway.counters.footing import Footing
+from gateway.counters.order import Key, Order, Quota, Span
+from tests.counters_seen import packed
 from tests.faults.own_redis import own_redis
 
 if TYPE_CHECKING:
@@ -25,14 +27,15 @@ MAX = 2**53 - 1
 GRACE_MS = 3_600_000
 LINE = "deployment:1:replid"
 HEAD, USE, USAGE = keys.head(7), keys.use(7, "acme"), keys.usage(7)
+DUE, HOLD, DUES = keys.due(7), keys.hold(7, "acme"), keys.dues(7, "acme")
 IDEM = keys.idempotency(7, "acme", "digest")
 FAR_MS = 4_000_000_000_000  # in 2096
 LENGTH_MS = 1_000_000_000_000  # computed windows of this length start in 2001 and in 2033
 KEY = Key("digest", "fingerprint", 60_000)
-NAMES = ("COUNTED", "REFUSED", "PEEKED", "REPLAYED", "KEY_REUSED", "SEEN", "STALE", "WRONG_WINDOW")
+NAMES = ("COUNTED", "REFUSED", "PEEKED", "REPLAYED", "KEY_REUSED", "SEEN", "STALE", "WRONG_WINDOW", "TOO_MUCH_HELD")
 ERRORS = ("FENCED", "UNREGISTERED", "OOM", "NOREPLICAS", "WRONGTYPE", "BADARG")
 KINDS = {getattr(consume, name): name for name in NAMES} | {name.encode(): name for name in ERRORS}
-ORDER = Order(7, "acme", "calls", 1000, FAR_MS, 1, version=3, ceiling=10, event=b"claim")
+ORDER = Order(7, "acme", (Quota("calls", Span(1000, FAR_MS), 10),), 1, version=3, event=b"claim")
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,15 @@ class Bucket:
     async def ask(self, number: int, order: Order, *, line: str = LINE, gateway: str = "one") -> Answer:
         """Run the script for one claim as a gateway does; an error is an answer of that kind."""
         reply = await self._sent(consume.command(Footing.of(line, gateway), order, number))
-        return refused(reply) if isinstance(reply, ReplyError) else consume.read(reply)
+        return refused(reply) if isinstance(reply, ReplyError) else consume.read(reply, order)
 
-    async def ask_many(self, claims: list[tuple[int, Order]], gateway: str = "one") -> list[Answer]:
+    async def ask_many(
+        self, claims: list[tuple[int, Order]], gateway: str = "one", *, atomic: bool = False
+    ) -> list[Answer]:
         """Run the script for several claims in one call."""
         numbers, orders = zip(*claims, strict=True)
-        reply = await self._sent(consume.command_of_many(Footing.of(LINE, gateway), orders, numbers))
-        return [refused(reply)] if isinstance(reply, ReplyError) else consume.read_many(reply, len(claims))
+        reply = await self._sent(consume.command_of_many(Footing.of(LINE, gateway), orders, numbers, atomic=atomic))
+        return [refused(reply)] if isinstance(reply, ReplyError) else consume.read_many(reply, orders)
 
     async def _sent(self, packed: bytes) -> object:
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -72,7 +77,7 @@ class Bucket:
     async def refusal(self, *argv: str | bytes) -> str:
         """Run the script with arguments that no gateway of ours sends; returns the error."""
         with pytest.raises(redis.exceptions.ResponseError) as error:
-            await self.redis.eval(SCRIPT, 4, HEAD, USAGE, USE, IDEM, *argv)
+            await self.redis.eval(SCRIPT, 7, HEAD, USAGE, DUE, USE, HOLD, DUES, IDEM, *argv)
         return str(error.value)
 
     async def everything(self) -> dict[str, tuple[bytes, int]]:
@@ -95,6 +100,20 @@ async def bucket(redis_url: str, redis_client: redis.asyncio.Redis) -> AsyncIter
     made.connection.close()
 
 
+def changed(order: Order, **changes: Any) -> Order:
+    """Change an order of one quota: what is told of a quota is changed there."""
+    (quota,) = order.limits
+    assert isinstance(quota, Quota)
+    span = Span(changes.pop("start_ms", quota.span.start_ms), changes.pop("end_ms", quota.span.end_ms))
+    of_quota = {name: changes.pop(name) for name in ("counter", "ceiling") if name in changes}
+    return replace(order, limits=(quota._replace(span=span, **of_quota),), **changes)
+
+
+def used_of(answer: Answer) -> Any:
+    """Tell used and the start of the window of an answer's only limit."""
+    return answer.states[0]
+
+
 def refused(error: ReplyError) -> Answer:
     """Make an answer of the first word of an error."""
     return Answer(str(error).split()[0].encode())
@@ -102,19 +121,19 @@ def refused(error: ReplyError) -> Answer:
 
 async def test_the_first_rule_that_applies_gives_the_answer(bucket: Bucket) -> None:
     """Everything is wrong with a claim; mended one by one, each rule answers in its turn and writes nothing."""
-    assert await bucket.kind(5, replace(ORDER, key=KEY)) == "COUNTED"
+    assert await bucket.kind(5, changed(ORDER, key=KEY)) == "COUNTED"
     before = await bucket.everything()
-    wrong = replace(ORDER, version=2, key=KEY, window_end_ms=2000, quantity=MAX, ceiling=MAX)
+    wrong = changed(ORDER, version=2, key=KEY, end_ms=2000, quantity=MAX, ceiling=MAX)
     assert await bucket.kind(5, wrong, line="deployment:0:replid", gateway="three") == "FENCED"
     assert await bucket.kind(5, wrong, gateway="three") == "UNREGISTERED"
-    assert await bucket.kind(5, replace(wrong, key=replace(KEY, fingerprint="finger"))) == "KEY_REUSED"
+    assert await bucket.kind(5, changed(wrong, key=replace(KEY, fingerprint="finger"))) == "KEY_REUSED"
     assert [await bucket.kind(6, wrong), await bucket.kind(5, wrong, gateway="two")] == ["REPLAYED", "REPLAYED"]
     assert await bucket.kind(5, wrong) == "COUNTED"  # before, by this very call
-    assert await bucket.kind(5, wrong := replace(wrong, key=None)) == "SEEN"
+    assert await bucket.kind(5, wrong := changed(wrong, key=None)) == "SEEN"
     assert await bucket.kind(6, wrong) == "STALE"
-    assert await bucket.kind(6, wrong := replace(wrong, version=3)) == "WRONG_WINDOW"
-    assert await bucket.kind(6, wrong := replace(wrong, window_end_ms=FAR_MS)) == "REFUSED"
-    assert await bucket.kind(PEEK, mended := replace(wrong, quantity=9, version=4)) == "PEEKED"
+    assert await bucket.kind(6, wrong := changed(wrong, version=3)) == "WRONG_WINDOW"
+    assert await bucket.kind(6, wrong := changed(wrong, end_ms=FAR_MS)) == "REFUSED"
+    assert await bucket.kind(PEEK, mended := changed(wrong, quantity=9, version=4)) == "PEEKED"
     assert await bucket.everything() == before
     assert await bucket.kind(6, mended) == "COUNTED"
 
@@ -133,7 +152,7 @@ async def test_a_window_holds_from_its_start_until_before_its_end(bucket: Bucket
     exactly: set[tuple[str, int]] = set()
     while exactly != set(product(("ends", "begins"), (-1, 0))):
         meet_ms = now_ms = (await bucket.ask(PEEK, ORDER)).now_ms + 20
-        windows = {"ends": replace(ORDER, window_end_ms=meet_ms), "begins": replace(ORDER, window_start_ms=meet_ms)}
+        windows = {"ends": changed(ORDER, end_ms=meet_ms), "begins": changed(ORDER, start_ms=meet_ms)}
         while now_ms <= meet_ms:
             for name, order in windows.items():
                 now_ms = (answer := await bucket.ask(PEEK, order)).now_ms
@@ -145,21 +164,21 @@ async def test_a_window_holds_from_its_start_until_before_its_end(bucket: Bucket
 @pytest.mark.parametrize("length_ms", [1000, 60_000, 3_600_000])
 async def test_a_window_shorter_than_a_day_is_computed(bucket: Bucket, length_ms: int) -> None:
     """It starts at a multiple of its length; of what was used before that, nothing counts."""
-    order = replace(ORDER, window_start_ms=0, window_end_ms=length_ms, event=None)
-    start_ms = (await bucket.ask(PEEK, order)).window_start_ms
-    await bucket.redis.hset(USE, mapping={"calls": 10, "calls.w": start_ms - length_ms})
+    order = changed(ORDER, start_ms=0, end_ms=length_ms, event=None)
+    _, start_ms = used_of(await bucket.ask(PEEK, order))
+    await bucket.redis.hset(USE, mapping={"calls": packed(10, start_ms - length_ms)})
     answer = await bucket.ask(1, order)
-    assert (answer.kind, answer.used) == (consume.COUNTED, 1)
-    assert answer.window_start_ms == answer.now_ms - answer.now_ms % length_ms
-    assert await bucket.redis.hget(USE, "calls.w") == str(answer.window_start_ms)
-    assert await bucket.redis.pexpiretime(USE) == answer.window_start_ms + length_ms + GRACE_MS
+    start_ms = answer.now_ms - answer.now_ms % length_ms
+    assert (answer.kind, answer.states) == (consume.COUNTED, ((1, start_ms),))
+    assert await bucket.connection.call("HGET", USE, "calls") == packed(1, start_ms)
+    assert await bucket.redis.pexpiretime(USE) == start_ms + length_ms + GRACE_MS
 
 
 async def test_expiry_follows_the_longest_window_and_is_only_extended(bucket: Bucket) -> None:
     """A new window moves it later or not at all, use in a running window leaves it, and forever stays forever."""
 
     async def expires_ms(number: int, counter: str, end_ms: int) -> int:
-        assert await bucket.kind(number, replace(ORDER, counter=counter, window_end_ms=end_ms)) == "COUNTED"
+        assert await bucket.kind(number, changed(ORDER, counter=counter, end_ms=end_ms)) == "COUNTED"
         return int(await bucket.redis.pexpiretime(USE))
 
     assert await expires_ms(1, "a", FAR_MS) == FAR_MS + GRACE_MS
@@ -174,7 +193,7 @@ async def test_expiry_follows_the_longest_window_and_is_only_extended(bucket: Bu
 async def test_an_event_says_who_when_and_what_and_nothing_else(bucket: Bucket) -> None:
     """One entry for each claim: its id, the moment of the decision, the packed claim; a key is known for its time."""
     first = await bucket.ask(1, ORDER)
-    second = await bucket.ask(2, replace(ORDER, key=KEY, event=b'[1,"\x00\xff"]'))
+    second = await bucket.ask(2, changed(ORDER, key=KEY, event=b'[1,"\x00\xff"]'))
     assert KEY.remember_ms - 5000 < await bucket.redis.pttl(IDEM) <= KEY.remember_ms
     assert [row[1] for row in await bucket.connection.call("XRANGE", USAGE, "-", "+")] == [
         [b"id", b"one-1", b"at", b"%d" % first.now_ms, b"claim", b"claim"],
@@ -185,60 +204,16 @@ async def test_an_event_says_who_when_and_what_and_nothing_else(bucket: Bucket) 
 @pytest.mark.parametrize("event", [b"claim", None], ids=["metered", "rate"])
 async def test_numbers_are_exact_up_to_the_largest(bucket: Bucket, event: bytes | None) -> None:
     """Up to 2^53-1 every unit is counted exactly; a sum beyond is refused even without a ceiling."""
-    order = replace(ORDER, ceiling=None, event=event)
-    assert (await bucket.ask(1, order)).used == 1
-    assert await bucket.kind(2, replace(order, quantity=MAX)) == "REFUSED"
-    assert (await bucket.ask(2, replace(order, quantity=MAX - 2))).used == MAX - 1
-    assert (await bucket.ask(MAX, order)).used == MAX
-    assert [await bucket.kind(PEEK, order), await bucket.kind(PEEK, replace(order, quantity=MAX))] == ["REFUSED"] * 2
-    assert (await bucket.ask(1, replace(order, counter="other", quantity=MAX), gateway="two")).used == MAX
-    assert [await bucket.redis.hget(USE, counter) for counter in ("calls", "other")] == [str(MAX)] * 2
-
-
-NO_NUMBERS = ["", " 7 ", "7 ", "7\0", "7\n", "\u0667", "0x10", "nan", "inf"]
-NOT_WHOLE = [*NO_NUMBERS, "-1", "-0", "+1", "1.5", "1.0", "1e3", "007", str(2**53)]
-NUMBERS = {"quantity": 1, "version": 3, "window_start_ms": 1000, "window_end_ms": FAR_MS, "ceiling": 10}
-
-
-def argv(key: str = "", number: str = "1", **changes: int) -> list[str | bytes]:
-    """Make the arguments of one claim, with changes to its numbers."""
-    numbers = NUMBERS | changes
-    return [LINE, "one", "calls", struct.pack(f">{len(numbers)}Q", *numbers.values()), "claim", key, number]
-
-
-async def test_a_number_that_is_none_is_refused_by_name(bucket: Bucket) -> None:
-    """Lua would take several of them for numbers; each is an error that names the argument, and nothing is written."""
-    before = await bucket.everything()
-    for bad in NOT_WHOLE:
-        assert "BADARG number is " in await bucket.refusal(*argv(number=bad))
-    for bad in [*NOT_WHOLE[1:], "0"]:
-        assert "BADARG remember_ms is " in await bucket.refusal(*argv(key=f"digest fingerprint {bad}"))
-    assert await bucket.everything() == before
-
-
-async def test_a_number_out_of_range_is_refused_and_shown(bucket: Bucket) -> None:
-    """What is sent as eight bytes may be too large to be exact, or nothing where something is expected."""
-    before = await bucket.everything()
-    for name in NUMBERS:
-        for bad in (2**53, 2**64 - 1, *([] if name in {"window_start_ms", "ceiling"} else [0])):
-            assert f"{name} {float(bad):.0f}" in (await bucket.refusal(*argv(**{name: bad}))).replace(" is ", " ")
-    assert await bucket.everything() == before
-
-
-async def test_arguments_that_do_not_fit_are_refused(bucket: Bucket) -> None:
-    """Too few or too many, numbers cut short, half a key, a key without its place: an error, and nothing is written."""
-    before = await bucket.everything()
-    whole = argv()
-    for count in range(len(whole)):
-        assert "BADARG" in await bucket.refusal(*whole[:count])
-    for numbers in (b"", b"\0" * 8, whole[3][:-1], whole[3] + b"\0", whole[3] + b"\0" * 8):
-        assert "BADARG numbers have " in await bucket.refusal(*whole[:3], numbers, *whole[4:])
-    for key in ("digest", "digest fingerprint", "digest fingerprint 1 2", " ", "digest  1000"):
-        assert "BADARG" in await bucket.refusal(*argv(key=key))
-    for few in ([HEAD, USAGE, USE], [HEAD, USAGE], []):
-        with pytest.raises(redis.exceptions.ResponseError, match="BADARG"):
-            await bucket.redis.eval(SCRIPT, len(few), *few, *argv(key="digest fingerprint 1000"))
-    assert await bucket.everything() == before
+    order = changed(ORDER, ceiling=None, event=event)
+    assert used_of(await bucket.ask(1, order)) == (1, 1000)
+    assert await bucket.kind(2, changed(order, quantity=MAX)) == "REFUSED"
+    assert used_of(await bucket.ask(2, changed(order, quantity=MAX - 2))) == (MAX - 1, 1000)
+    assert used_of(await bucket.ask(MAX, order)) == (MAX, 1000)
+    assert [await bucket.kind(PEEK, order), await bucket.kind(PEEK, changed(order, quantity=MAX))] == ["REFUSED"] * 2
+    other = changed(order, counter="other", quantity=MAX)
+    assert used_of(await bucket.ask(1, other, gateway="two")) == (MAX, 1000)
+    held = [await bucket.connection.call("HGET", USE, counter) for counter in ("calls", "other")]
+    assert held == [packed(MAX, 1000)] * 2
 
 
 NONE = ("x", "-1", "1.5", "nan", "", str(2**53))
@@ -250,10 +225,10 @@ CORRUPT = [
         ("HSET", IDEM, "x", "x"),
         ("HSET", USE, "calls", "1"),
     ),
+    *(("HSET", USE, ".v", "3", ".d", bad) for bad in NONE),
     *(("HSET", HEAD, "one", bad) for bad in NONE),
     *(("HSET", USE, ".v", bad) for bad in (*NONE, "0")),
-    *(("HSET", USE, "calls", "1", "calls.w", bad) for bad in NONE),
-    *(("HSET", USE, "calls", bad, "calls.w", "1000", ".v", "3") for bad in (*NONE, "1e1", "007")),
+    *(("HSET", USE, "calls", bad, ".v", "3") for bad in (*NONE, "\0" * 7, "\0" * 20, "?" * 13)),
 ]
 
 
@@ -263,7 +238,7 @@ async def test_what_no_script_wrote_is_an_error_and_stays(bucket: Bucket, corrup
     await bucket.redis.delete(*[corruption[1]] if corruption[0] == "SET" else "-")
     await bucket.redis.execute_command(*corruption)
     before = await bucket.everything()
-    assert await bucket.kind(1, replace(ORDER, key=KEY)) in {"WRONGTYPE", "BADARG"}
+    assert await bucket.kind(1, changed(ORDER, key=KEY)) in {"WRONGTYPE", "BADARG"}
     assert await bucket.everything() == before
 
 
@@ -279,8 +254,8 @@ async def test_a_store_that_cannot_write_changes_nothing(short_folder: Path) -> 
                 before = await bucket.everything()
                 await client.config_set(setting, 1)
                 for counter, event, key in product(("calls", "new"), (b"claim", None), (KEY, None)):
-                    assert await bucket.kind(2, replace(ORDER, counter=counter, event=event, key=key)) == error
+                    assert await bucket.kind(2, changed(ORDER, counter=counter, event=event, key=key)) == error
                 assert await bucket.everything() == before
                 await client.config_set(setting, 0)
-                assert await bucket.kind(2, replace(ORDER, key=KEY)) == "COUNTED"
+                assert await bucket.kind(2, changed(ORDER, key=KEY)) == "COUNTED"
             bucket.connection.close()

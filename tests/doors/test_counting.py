@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
-from gateway.counters import consume, keys
+from gateway.counters import keys
 from gateway.counters.ask import Ask
 from gateway.counters.connection import Address
-from gateway.counters.consume import CLAIMS_MAX, COUNTED, REFUSED, UNAVAILABLE, Key, Order
+from gateway.counters.consume import CLAIMS_MAX, COUNTED, REFUSED, UNAVAILABLE
 from gateway.counters.counting import Counters
+from gateway.counters.order import Key, Order, Quota, Span
 from tests.faults.store_proxy import redis_proxy
 
 if TYPE_CHECKING:
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
     from gateway.counters.consume import Answer
 
 FAR_MS = 4_000_000_000_000
-ORDER = Order(7, "acme", "calls", 1000, FAR_MS, 1, version=3, event=b"claim")
-RATE = Order(7, "acme", "rate", 0, 60_000, 1, version=3)
+MONTH = Quota("calls", Span(1000, FAR_MS), None)
+ORDER = Order(7, "acme", (MONTH,), 1, version=3, event=b"claim")
+RATE = Order(7, "acme", (Quota("rate", Span(0, 60_000), None),), 1, version=3)
 USAGE = keys.usage(7)
 
 
@@ -140,10 +143,10 @@ async def test_many_claims_are_few_calls_and_told_in_order(gateway: Gateway, red
     """As many as there may be share a call, each has its number and its event, and each sees those before it."""
     before = await calls_of_the_script(redis_client)
     count = 2 * CLAIMS_MAX + 1
-    limited = consume.Order(7, "acme", "calls", 1000, FAR_MS, 1, version=3, ceiling=count - 1, event=b"claim")
+    limited = replace(ORDER, limits=(MONTH._replace(ceiling=count - 1),))
     asks = await gateway.consume(*[limited] * count)
     assert await calls_of_the_script(redis_client) - before == 3
-    assert [ask.answers[0].used for ask in asks] == [*range(1, count), count - 1]
+    assert [ask.answers[0].states[0][0] for ask in asks] == [*range(1, count), count - 1]
     assert kinds(asks) == [COUNTED] * (count - 1) + [REFUSED]
     written = [fields["id"] for _, fields in await redis_client.xrange(USAGE)]
     assert written == [ask.event_id for ask in asks[:-1]]
@@ -156,7 +159,7 @@ async def test_one_that_cannot_be_counted_costs_the_others_nothing(
 ) -> None:
     """What somebody broke in one customer's hash denies that customer, not those who share its call."""
     await redis_client.execute_command(corruption[0], keys.use(7, "bolt"), *corruption[1:])
-    broken = Order(7, "bolt", "calls", 1000, FAR_MS, 1, version=3, event=b"claim")
+    broken = replace(ORDER, customer="bolt")
     asks = await gateway.consume(ORDER, broken, ORDER)
     assert kinds(asks) == [COUNTED, UNAVAILABLE, COUNTED]
     assert await redis_client.xlen(USAGE) == 2
@@ -175,8 +178,8 @@ async def test_what_is_counted_is_journaled_before_it_is_told(
     gateway: Gateway, redis_client: redis.asyncio.Redis
 ) -> None:
     """Each event once, as it stands in the stream; a rate, a refusal and a replay are none."""
-    keyed = Order(7, "acme", "calls", 1000, FAR_MS, 2, version=3, event=b"keyed", key=Key("digest", "print", 60_000))
-    refused = Order(7, "acme", "calls", 1000, FAR_MS, 1, version=3, ceiling=0, event=b"claim")
+    keyed = replace(ORDER, quantity=2, event=b"keyed", key=Key("digest", "print", 60_000))
+    refused = replace(ORDER, limits=(MONTH._replace(ceiling=0),))
     for order in (ORDER, RATE, refused, keyed, keyed):
         await gateway.consume(order)
     line = await redis_client.hget(keys.head(7), "line")

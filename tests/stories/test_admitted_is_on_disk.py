@@ -11,6 +11,7 @@ from gateway.journal import kept, read
 from gateway.v1.entitlement_pb2 import Reason
 from tests import terminal
 from tests.conftest import SAMPLE, running_office
+from tests.counters_seen import counters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,9 +57,9 @@ async def test_what_is_admitted_is_in_the_journal_when_its_reply_arrives(
         assert len(reading) == len(found) == len(admitted) + len(batch)
         assert {entry.line for entry in reading} == {line}
         assert {entry.bucket for entry in reading} == {BUCKET}
-        used = await redis_client.hgetall(keys.use(BUCKET, "acme"))
+        used = await counters(redis_client, BUCKET, "acme")
         for entry in reading:
-            assert used[f"{entry.counter}.w"] == str(entry.window_start_ms)
+            assert used[entry.counter][1] == entry.window_start_ms
         assert reading.gateway in await redis_client.hkeys(keys.head(BUCKET))
         assert own.path.stem == reading.gateway
     assert not read(own.path).written

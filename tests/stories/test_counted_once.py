@@ -11,6 +11,7 @@ from gateway.client import GatewayError
 from gateway.counters import keys
 from gateway.v1.entitlement_pb2 import CheckEntitlementRequest as Request
 from tests.conftest import SAMPLE, running_office
+from tests.counters_seen import counters, packed
 from tests.faults.store_proxy import redis_proxy
 
 if TYPE_CHECKING:
@@ -137,12 +138,13 @@ async def test_a_request_that_was_given_up_never_runs_later(
         proxy.hold_request = b"EVALSHA"
         asked = asyncio.create_task(office.client.check("acme", "input_tokens", 500_000, idempotency_key="stuck"))
         await proxy.held.wait()
-        await redis_client.hset(keys.use(bucket, "acme"), "input_tokens:month", 700_000)
+        month = (await counters(redis_client, bucket, "acme"))["input_tokens:month"]
+        await redis_client.hset(keys.use(bucket, "acme"), "input_tokens:month", packed(700_000, month[1]))
         assert not (await asked).allowed
-        await redis_client.hset(keys.use(bucket, "acme"), "input_tokens:month", 0)
+        await redis_client.hset(keys.use(bucket, "acme"), "input_tokens:month", packed(0, month[1]))
         proxy.release.set()
         await asyncio.sleep(0.2)
-        assert await redis_client.hget(keys.use(bucket, "acme"), "input_tokens:month") == "0"
+        assert await counters(redis_client, bucket, "acme") == {"input_tokens:month": (0, month[1])}
         assert await redis_client.xlen(USAGE) == 1
 
 

@@ -16,6 +16,7 @@ from gateway.counters import keys
 from gateway.v1.entitlement_pb2 import CheckEntitlementRequest, Reason
 from tests import terminal
 from tests.conftest import SAMPLE, Running, running_office
+from tests.counters_seen import counters
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -150,7 +151,7 @@ async def test_what_is_under_way_is_answered_before_it_goes(
     bucket = keys.bucket_of("acme")
     counted = [fields for _, fields in await redis_client.xrange(keys.usage(bucket))]
     assert len(counted) <= allowed
-    assert int(await redis_client.hget(keys.use(bucket, "acme"), "output_tokens:month")) == allowed
+    assert (await counters(redis_client, bucket, "acme"))["output_tokens:month"][0] == allowed
 
 
 async def test_a_key_is_asked_for_and_refused_soon_after_it_was_revoked(office: Running) -> None:

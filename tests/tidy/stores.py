@@ -22,6 +22,11 @@ def without_companion(paths: Iterable[str], python: Collection[str]) -> list[str
     return [f"{path}: no {caller} beside it" for path, caller in companions.items() if caller not in python]
 
 
+def parts(texts: Iterable[str]) -> set[str]:
+    """List the scripts that are parts of others: each stands beside the one that includes it."""
+    return {name for text in texts for name in re.findall(r"^-- include (\S+)$", text, re.MULTILINE)}
+
+
 def lua_violations(path: str, text: str) -> list[str]:
     """Report what is missing in a script's header, and keys that do not come in through KEYS."""
     head = re.match(r"(?:--.*\n)*", text)
@@ -46,7 +51,7 @@ def _undeclared_keys(path: str, code: str) -> list[str]:
         command, key = call[1].strip(), (call[2] or "").strip()
         if not re.fullmatch(r"'[A-Z]+'|\"[A-Z]+\"", command):
             found.append(f"{path}: redis.call({command}: the command is no literal")
-        elif command[1:-1] not in KEYLESS and not re.fullmatch(r"KEYS\[\w+\]", key):
+        elif command[1:-1] not in KEYLESS and not re.fullmatch(r"KEYS\[[\w.]+(?: \+ \d)?\]", key):
             found.append(f"{path}: redis.call({command}, {key}: the key does not come from KEYS")
     return found
 
@@ -98,6 +103,11 @@ def channels(source: Source) -> list[str]:
         and isinstance(node.value.value, str)
         and ":" in node.value.value
     ]
+
+
+def calls_of(script: str, command: str) -> list[str]:
+    """List the calls of a command in a script."""
+    return re.findall(rf"redis\.call\('{command}'.*\)", _lua_code(script))
 
 
 def entry_fields(script: str) -> list[str]:

@@ -20,6 +20,7 @@ from gateway.rpc import services
 from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof, Settings
 from gateway.v1.entitlement_pb2 import CheckEntitlementRequest
+from tests.counters_seen import counters
 
 if TYPE_CHECKING:
     import ssl
@@ -123,7 +124,7 @@ class Counted:
 async def counted(redis: redis.asyncio.Redis, customer: str = "acme") -> Counted:
     """Look into Redis; every event that these tests cause is of one token, and none is written twice."""
     bucket = keys.bucket_of(customer)
-    used = await redis.hget(keys.use(bucket, customer), "input_tokens:month")
+    used, _ = (await counters(redis, bucket, customer)).get("input_tokens:month", (0, 0))
     ids = [fields["id"] for _, fields in await redis.xrange(keys.usage(bucket)) if f'"{customer}"' in fields["claim"]]
     assert len(ids) == len(set(ids))
-    return Counted(int(used or 0), sorted(ids))
+    return Counted(used, sorted(ids))
