@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.counters.order import Key, Order, Pool, Quota, Rolled
 from gateway.counters.usage import pack_claim
-from gateway.decision import Reason, decide, refuse
+from gateway.decision import Reason, decide, keyed_event_id, refuse
 from gateway.errors import InvalidRequestError, Violation
 from gateway.limits import Metered, NamedLicences, Rated, Slots, entitlement_of
 from gateway.orders import Ordering
@@ -105,12 +105,11 @@ class Preparing:
         """Name the event after the client's key, and tell one request under that key from another."""
         if not claim.idempotency_key or claim.peek:
             return None
-        named = f"l\0{claim.customer}\0{claim.idempotency_key}"
         asked = f"{claim.feature}\0{claim.quantity}"
         if claim.dimensions or claim.subject or claim.hold_ms is not None:
             asked += f"\0{claim.dimensions}\0{claim.subject}\0{claim.hold_ms}"
         return Key(
-            event_id=hashlib.sha256(named.encode()).hexdigest()[:32],
+            event_id=keyed_event_id(claim.customer, claim.idempotency_key),
             fingerprint=hashlib.sha256(asked.encode()).hexdigest()[:16],
             remember_ms=self._idempotency_ttl_ms,
         )

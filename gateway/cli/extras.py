@@ -32,7 +32,7 @@ def grant_add(
     ] = GrantKind.TOP_UP,
     priority: Annotated[int, typer.Option(help="0 to 255; the lower one burns first.", metavar="N")] = 100,
     effective: Annotated[
-        str | None, typer.Option("--effective", help=f"From when on; else at once. {HELP}.", metavar=METAVAR)
+        str | None, typer.Option("--effective", help=f"From when on, if not at once: {HELP}.", metavar=METAVAR)
     ] = None,
     expires: Expires = None,
     state: State = STATE,

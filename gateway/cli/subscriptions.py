@@ -80,11 +80,11 @@ def trial_set(
 
 def status_set(
     customer: Customer,
-    status: Annotated[Status, typer.Argument(metavar="STATUS", help=", ".join(Status), show_default=False)],
+    status: Annotated[Status, typer.Argument(metavar="STATUS", help="What it is from now on.", show_default=False)],
     state: State = STATE,
     json: Json = False,
 ) -> None:
-    """Pause, suspend or reactivate a customer's subscription, or say that it is past due; features say what follows."""
+    """Pause, suspend or reactivate a subscription, or say that it is past due; its features say what follows."""
     from gateway import customer_terms
 
     since = with_records(state, lambda connection: customer_terms.set_status(connection, customer, status))

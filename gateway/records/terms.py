@@ -57,7 +57,7 @@ class SubscriptionTerms:
 
 @dataclass(frozen=True, slots=True)
 class CustomerTerms:
-    """Everything that a customer's document is made of; what is over or void is not in it."""
+    """Everything that a customer's document is made of; what is void, or over for a day, is not in it."""
 
     customer: str
     root: str

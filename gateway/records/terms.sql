@@ -1,5 +1,5 @@
 -- name: documents
--- Everything that the documents of these customers say, a row each: what is over or void is left out.
+-- Everything that the documents of these customers say, a row each: what is void, or over for a day, is left out.
 SELECT customer.customer, customer.root, customer.bucket, customer.document_version, customer.timezone,
        held.plan, held.plan_version, held.started_at, held.anchor, held.trial_ends_at, held.status, held.status_since,
        (SELECT jsonb_object_agg(add_on, quantity) FROM subscription_add_ons WHERE subscription = held.subscription)
@@ -11,11 +11,11 @@ SELECT customer.customer, customer.root, customer.bucket, customer.document_vers
                                            (extract(epoch FROM expires_at) * 1000)::bigint,
                                            (extract(epoch FROM created_at) * 1000)::bigint) ORDER BY grant_id)
         FROM grants
-        WHERE grants.customer = customer.customer AND voided_at IS NULL AND (expires_at > now()) IS NOT FALSE) AS grants,
+        WHERE grants.customer = customer.customer AND voided_at IS NULL AND (expires_at > now() - interval '1 day') IS NOT FALSE) AS grants,
        (SELECT jsonb_agg(jsonb_build_array(feature, entitlement, (extract(epoch FROM expires_at) * 1000)::bigint)
                          ORDER BY feature)
         FROM overrides
-        WHERE overrides.customer = customer.customer AND (expires_at > now()) IS NOT FALSE) AS overrides
+        WHERE overrides.customer = customer.customer AND (expires_at > now() - interval '1 day') IS NOT FALSE) AS overrides
 FROM customers AS customer LEFT JOIN subscriptions AS held USING (customer)
 WHERE customer.customer = ANY ($1::text[]);
 

@@ -250,14 +250,14 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(
 
 
 async def test_many_customers_are_one_query(desk: Desk, postgres: asyncpg.Connection) -> None:
-    """Documents of a batch come in one reading, each with its own, and what is over is in none of them."""
+    """Documents of a batch come in one reading, each with its own, and what is long over is in none."""
     await desk.run("grant", "add", "acme", "calls", "5")
     await desk.run("grant", "add", "acme", "calls", "6", "--expires", "2099-01-01")
     await desk.run("override", "set", "acme", "beta", "true", "--expires", "2099-01-01")
     await postgres.execute(
-        "UPDATE grants SET effective_at = now() - interval '2 s', expires_at = now() WHERE amount = 6"
+        "UPDATE grants SET effective_at = now() - interval '9 d', expires_at = now() - interval '2 d' WHERE amount = 6"
     )
-    await postgres.execute("UPDATE overrides SET expires_at = now()")
+    await postgres.execute("UPDATE overrides SET expires_at = now() - interval '2 d'")
     async with desk.database.transaction() as transaction:
         read = {one.customer: one for one in await terms.documents(transaction, ["acme", "umbrella", "nobody"])}
     assert read.keys() == {"acme", "umbrella"}
