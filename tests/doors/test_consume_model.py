@@ -88,22 +88,30 @@ QUOTAS = st.builds(
     st.sampled_from("abc"),
     st.sampled_from([Span(1000, FAR_MS), Span(1000, FAR_MS), Span(2000, FAR_MS), Span(0, LENGTH_MS), Span(1000, 2000)]),
     st.none() | st.integers(0, 12),
-    st.sampled_from([True, True, False]),
+    st.sampled_from([True, True, True, True, False]),
 )
-ORDERS = st.builds(
-    Order,
-    st.just(7),
-    customer=st.sampled_from(["acme", "acme", "bolt"]),
-    limits=st.lists(QUOTAS, min_size=1, max_size=3, unique_by=lambda quota: quota.counter).map(tuple),
-    quantity=st.integers(1, 4),
-    version=st.sampled_from([3, 3, 3, 4, 5]),
-    event=st.sampled_from([b"claim", None]),
-    key=st.none() | st.builds(Key, st.sampled_from(["x", "y"]), st.sampled_from(["f", "g"]), st.just(60_000)),
-)
+
+
+def orders(limits_max: int) -> st.SearchStrategy[Order]:
+    """Draw claims against up to so many quotas."""
+    return st.builds(
+        Order,
+        st.just(7),
+        customer=st.sampled_from(["acme", "acme", "bolt"]),
+        limits=st.lists(QUOTAS, min_size=1, max_size=limits_max, unique_by=lambda quota: quota.counter).map(tuple),
+        quantity=st.integers(1, 4),
+        version=st.sampled_from([3, 3, 3, 4, 5]),
+        event=st.sampled_from([b"claim", None]),
+        key=st.none() | st.builds(Key, st.sampled_from(["x", "y"]), st.sampled_from(["f", "g"]), st.just(60_000)),
+    )
+
+
 AHEAD = st.sampled_from([1, 1, 1, 2, 0, -1, None])  # from the last one on; None peeks
 CALLS = st.lists(
     st.tuples(
-        st.sampled_from(["one", "one", "two", "three"]), st.lists(st.tuples(AHEAD, ORDERS), min_size=1, max_size=6)
+        st.sampled_from(["one", "one", "two", "three"]),
+        st.lists(st.tuples(AHEAD, orders(1)), min_size=1, max_size=6)  # the straight path, of quotas kept
+        | st.lists(st.tuples(AHEAD, orders(3)), min_size=1, max_size=6),
     ),
     max_size=8,
 )
