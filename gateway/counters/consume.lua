@@ -218,7 +218,7 @@ for _, claim in ipairs(asked) do
     answer, last, counted[#counted + 1] = 'C', number, claim
     if atomic then claim.before = shown(limits) end
     local first = limits[1]
-    if claim.ttl_ms or claim.kept ~= 1 or first.letter ~= 'Q' or first.one > 0 and first.one ~= first.start then list_moves(claim) end
+    if claim.ttl_ms or claim.kept ~= 1 or first.letter ~= 'Q' or first.start ~= (first.one > 0 and first.one or now - now % first.two) then list_moves(claim) end
     for place = 1, #limits do count(limits[place], customer, claim.quantity) end
     customer.version, customer.counted = claim.version, claim.version
     claim.id = claim.event_id or by

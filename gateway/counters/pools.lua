@@ -60,12 +60,14 @@ local function count_pool(pool, customer)
   local base = pool.base
   local rolls = pool.rolls and base.ends
   for _, member in ipairs(pool.members) do
+    local unmarked = member == base and pool.rolls and member.plain and #member.counter.rest ~= 6
     if member.taken > 0 or rolls and (member == base or member.letter == 'r') then
       local counter = member.counter
       if member.letter == 'r' then
         counter.rest = struct.pack('>I7', member.size)
       elseif member == base and pool.rolls and member.plain then
         counter.rest = struct.pack('>I6', pool.one)
+        if member.ends or unmarked then member.ends = member.two + 12 * (member.two - member.one) end
       elseif member.ends then
         counter.rest = ''
       end
