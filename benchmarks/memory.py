@@ -169,11 +169,11 @@ async def redis_alone() -> AsyncIterator[Connection]:
     with tempfile.TemporaryDirectory(prefix="tk-memory-") as folder:
         socket = Path(folder) / "redis.sock"
         command = [
-            found.path,
+            str(found.path),
             "--port",
             "0",
             "--unixsocket",
-            socket,
+            str(socket),
             "--dir",
             folder,
             "--save",
