@@ -76,7 +76,10 @@ async def test_one_limit_that_refuses_refuses_all(bucket: Bucket) -> None:
 
 @settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    before=st.integers(0, MAX), used=st.integers(0, 20), length_ms=st.integers(1000, DAY_MS), room=st.integers(-2, 2)
+    before=st.integers(MAX - 10**9, MAX) | st.integers(0, MAX),
+    used=st.integers(0, 20),
+    length_ms=st.integers(1000, DAY_MS),
+    room=st.integers(-2, 2),
 )
 async def test_a_sliding_window_weighs_the_one_before_exactly(
     bucket: Bucket, before: int, used: int, length_ms: int, room: int
@@ -235,6 +238,15 @@ async def test_a_counter_without_end_keeps_the_hash(bucket: Bucket) -> None:
     await bucket.ask(4, order(POOL._replace(members=(GRANT._replace(span=Span(1000, MAX)), ALLOWANCE))))
     assert await bucket.redis.pexpiretime(USE) == -1
     assert await counters(bucket.redis, 7, "acme") == {"calls:month": (1, 1000), "calls+gift": (1, 1000)}
+
+
+async def test_a_plain_claim_keeps_what_a_pool_knows(bucket: Bucket) -> None:
+    """What a pool knows of a window is not lost when a quota counts in it; a counter is not named twice."""
+    value = packed(2, 1000, (7).to_bytes(6, "big"))
+    await bucket.redis.hset(USE, "calls:month", value)
+    await bucket.ask(1, order(MONTH))
+    assert (await fields(bucket.redis, 7, "acme"))["calls:month"] == packed(3, 1000, value[13:])
+    assert (await bucket.ask(2, order(MONTH, MONTH))).kind == b"BADARG"
 
 
 async def test_too_much_is_not_held(bucket: Bucket) -> None:

@@ -83,6 +83,7 @@ async def test_whoever_settles_again_gets_the_first_answer(bucket: Bucket) -> No
     """By the same call it is the same answer, by another one that it had ended; nothing more is written."""
     await bucket.ask(1, order(MONTH, quantity=5, hold=LONG))
     first = await settled(bucket, "one-1", Commit(3), 7)
+    assert (await bucket.redis.xrange(USAGE))[0][1]["moves"] == "calls:month 1000 5"
     before = await bucket.everything()
     assert await settled(bucket, "one-1", Commit(3), 7) == replace(first, stream_id=b"")
     for action in (Commit(3), Commit(4), Release(), Extend(1000)):
@@ -135,9 +136,21 @@ async def test_what_is_committed_late_is_recorded_once(bucket: Bucket) -> None:
     assert await events(bucket) == [("one-1.end", 0, 2, given_back), ("one-1.late", 14, 3, "calls:month 1000 14")]
 
 
+async def test_what_is_due_is_over_however_many_are(bucket: Bucket) -> None:
+    """The one that is settled has ended as well, though four others do in that call."""
+    await bucket.ask_many([(number, order(MONTH, hold=SHORT)) for number in range(1, 8)])
+    await asyncio.sleep(0.005)
+    assert (await settled(bucket, "one-7", Extend(1000))).how == settle.EXPIRED
+    assert (await settled(bucket, "one-6", Commit(1))).kind == settle.LATE
+    assert await counters(bucket.redis, 7, "acme") == {"calls:month": (1, 1000)}
+
+
 async def test_a_reservation_is_kept_longer_and_never_shorter(bucket: Bucket) -> None:
     """It is due later, so are customer and bucket, and the hash lives until then."""
     await bucket.ask(1, order(MONTH._replace(span=Span(0, 1000)), hold=LONG))
+    long = replace(order(MONTH._replace(span=Span(0, 1000)), hold=Hold(DAY_MS)), customer="bolt")
+    due_ms = (await bucket.ask(2, long)).now_ms + DAY_MS
+    assert await bucket.redis.pexpiretime(keys.use(7, "bolt")) > due_ms
     held = await settled(bucket, "one-1", Extend(DAY_MS))
     assert (held.kind, held.at_ms) == (settle.EXTENDED, held.now_ms + DAY_MS)
     assert (await settled(bucket, "one-1", Extend(1))).at_ms == held.at_ms
