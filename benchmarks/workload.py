@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
 
-from benchmarks.wire import HeaderBlocks, body_of
+from benchmarks.wire import Client, HeaderBlocks, body_of
 from gateway.v1.entitlement_pb2 import (
     BatchCheckEntitlementsRequest,
     BatchCheckEntitlementsResponse,
@@ -69,6 +69,10 @@ class Workload:
     body: Callable[[int], Body]
     mistakes: Callable[[Iterable[Reply]], list[str]]
     decisions: int = 1
+
+    def connect(self, target: str) -> Client:
+        """Open a connection to `unix:/path` or `host:port`."""
+        return Client(target, self.blocks, self.body)
 
 
 def checks(draw: Draw, feature: str, headers: Headers = (), *, counted: bool = True, keyed: bool = False) -> Workload:
