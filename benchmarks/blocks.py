@@ -30,6 +30,9 @@ STOLEN_MAX: Final = 0.01
 FOREIGN_MAX: Final = 0.03
 """A pass in which the machine's owner or other processes took more than this is done again."""
 
+BUSY_MAX: Final = 0.8
+"""A generator that computes for more of the time than this holds its server up; that is told, too."""
+
 RESAMPLES: Final = 2000
 SEED: Final = 1
 
@@ -83,6 +86,8 @@ class Session:
     kept: list[Block] = field(default_factory=list)
     dropped: list[Block] = field(default_factory=list)
     kept_though_disturbed: int = 0
+    held_up: list[str] = field(default_factory=list)
+    """Who may have waited for the generator."""
 
     def compare(
         self, subjects: Sequence[Subject], passes: int, seconds: float, after: Callable[[], None] = lambda: None
@@ -94,7 +99,9 @@ class Session:
             loads = [(one, stack.enter_context(connected(one))) for one in subjects]
             for place in range(passes):
                 self._pass(loads if place % 2 == 0 else loads[::-1], place, seconds, after)
-        return Figures(self.kept[begun:])
+        found = Figures(self.kept[begun:])
+        self.held_up += [one.name for one in subjects if found.middle(one.name, "busy") > BUSY_MAX]
+        return found
 
     def settle(self, subject: Subject, after: Callable[[], None], seconds: float, calls: float = math.inf) -> None:
         """Ask for so long or so much, a second at a time, and measure nothing."""

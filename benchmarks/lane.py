@@ -44,7 +44,7 @@ class Plan:
 
 
 FULL: Final = Plan(240, 24, 120, 0.2, 2.0, 200)
-QUICK: Final = Plan(60, 8, 0, 0.12, 1.0, 12)
+QUICK: Final = Plan(50, 8, 0, 0.12, 1.0, 12)
 
 DRAWN: Final = {
     "naive": "naive: grpc.aio, redis-py",
@@ -88,6 +88,8 @@ async def measure(folder: Path, on: Cores, plan: Plan, progress: Callable[[str],
         f"{len(session.kept)} blocks; {len(session.dropped)} more were disturbed and their passes done again, "
         f"{session.kept_though_disturbed} passes were disturbed and kept"
     )
+    if session.held_up:
+        told.notes.append(f"the generator was busy for most of the time with: {', '.join(session.held_up)}")
     return Measured(told, drawn, session)
 
 

@@ -44,8 +44,8 @@ class Draw:
     """Which customer each request is for: the n-th comes 1/n times as often as the first, in every run alike."""
 
     def __init__(self, customers: int) -> None:
-        weights = list(itertools.accumulate(1 / rank for rank in range(1, customers + 1)))
-        self._order = random.Random(SEED).choices(range(customers), weights, k=DRAWS)  # noqa: S311 - no secret
+        sums = list(itertools.accumulate(1 / rank for rank in range(1, customers + 1)))
+        self._order = random.Random(SEED).choices(range(customers), cum_weights=sums, k=DRAWS)  # noqa: S311
 
     def __getitem__(self, number: int) -> str:
         """Name the customer of a request."""
