@@ -42,9 +42,9 @@ class Claims:
             await redis.call("HSET", keys.head(bucket), claims.gateway, 0)
         return claims
 
-    def __getitem__(self, number: int) -> bytes:
-        """Pack the claim of a number, from 1."""
-        return command(self._footing, self.order(self._draw[number]), number)
+    def call(self, drawn: int, number: int) -> bytes:
+        """Pack the claim of who is drawn at a place, under a number that rises from 1 with every claim."""
+        return command(self._footing, self.order(self._draw[drawn]), number)
 
     def together(self, customers: Sequence[str], numbers: Sequence[int]) -> bytes:
         """Pack one call for claims of several customers of one bucket."""

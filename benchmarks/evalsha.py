@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ import hiredis
 from benchmarks.claims import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from benchmarks.claims import Claims
     from benchmarks.wire import Reply
@@ -28,10 +29,11 @@ class Script:
 
     def __init__(self, claims: Claims) -> None:
         self._claims = claims
+        self._numbers = itertools.count(1)
 
     def connect(self, target: str) -> Pipe:
         """Connect to Redis, which listens at a path."""
-        return Pipe(target, self._claims)
+        return Pipe(target, lambda drawn: self._claims.call(drawn, next(self._numbers)))
 
     def mistakes(self, replies: Iterable[Reply]) -> list[str]:
         """Name the calls that did not count their claim."""
@@ -48,12 +50,13 @@ class Pipe:
 
     ready: Final = True
 
-    def __init__(self, path: str, claims: Claims) -> None:
+    def __init__(self, path: str, packed: Callable[[int], bytes]) -> None:
+        """Connect; `packed` makes the call of a number."""
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
         self.replies: list[Reply] = []
         self.unsent = bytearray()
-        self._claims = claims
+        self._packed = packed
         self._numbers: deque[int] = deque()
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
 
@@ -61,7 +64,7 @@ class Pipe:
         """Call the script for the claims of these numbers, in one write."""
         asked = list(numbers)
         self._numbers.extend(asked)
-        self.socket.sendall(b"".join([self._claims[number + 1] for number in asked]))  # the script counts from 1
+        self.socket.sendall(b"".join(map(self._packed, asked)))
 
     def receive(self) -> None:
         """Read what is there."""

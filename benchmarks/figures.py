@@ -17,6 +17,7 @@ from benchmarks.stage import SWITCH, Size, Stage, StageError, metered, stage
 from benchmarks.workload import DRAWS, Draw, batches, checks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from benchmarks.processes import Cores
@@ -28,6 +29,8 @@ BATCHED: Final = [metered(place) for place in range(8)]
 USUAL: Final = Shape(4, 16)
 OTHERS: Final = (Shape(64, 1), Shape(1, 1))
 OF_SATURATION: Final = 0.5
+BESIDE: Final = (0.25, 0.75)
+BESIDE_PASSES: Final = 5
 SEARCH_S: Final = 0.6
 SCRIPT_CALLS: Final = 5000
 
@@ -37,8 +40,8 @@ GROWTH: Final = {
     "plans": (Size(plans=10), Size(plans=1000)),
 }
 GROWTH_MAX: Final = 1.1
-GROWTH_SETTLED: Final = DRAWS
-"""So many checks a product of any size answers before it is measured: everybody who is drawn has then asked once."""
+SETTLED: Final = 30
+"""So many checks a customer, but no more than are drawn, before a product of any size is measured."""
 
 SETTLE_S_MAX: Final = 60.0
 
@@ -106,34 +109,43 @@ def other_shapes(of: Run, played: Stage) -> None:
                 of.report.add(name, f"strict check / {other}, {shape}", found.cpu_ratio("strict", other))
 
 
-async def latency(of: Run, played: Stage, closed_loop_hz: float) -> None:
+async def latency(of: Run, played: Stage, closed_loop_hz: float, beside: Sequence[float] = ()) -> None:
     """Compare how long a check takes with how long the script alone takes, both called at half of saturation.
 
     Saturation is the highest rate that the whole chain keeps up with. The same generator asks at the same fixed times
-    for the same customers, once the product from the core of Redis, once Redis itself from the core of the product: as
-    a process there would, that needs no gateway. Both count from when a call was due, the generator's own waking up
-    included; each is asked over one kind of socket, the product over TCP as it ships, Redis over its unix socket.
+    for the same customers: the product from the core that Redis has, and Redis itself from the core that the product
+    has, as a process there would that needs no gateway. Both are asked over a unix socket, and both count from when a
+    call was due, the generator's own waking up included. `beside` are other parts of saturation, which are only told.
     """
-    draw, numbers = Draw(played.size.customers), of.report.numbers
+    draw = Draw(played.size.customers)
     work = checks(draw, METERED, played.headers)
+    script = Script(await Claims.open(played.redis, METERED, draw))
 
-    def at(rate_hz: float) -> Subject:
-        return Subject("check", played.product, work, Shape(USUAL.connections, rate_hz=rate_hz))
+    def check(rate_hz: float) -> Subject:
+        return Subject("check", played.nearby, work, Shape(USUAL.connections, rate_hz=rate_hz))
+
+    def both(part: float, passes: int) -> Figures:
+        shape = Shape(1, rate_hz=most_hz * part)
+        bare = Subject("bare EVALSHA", played.store, script, shape, load_on=played.on.measured)
+        found = of.session.compare([check(most_hz * part), bare], passes, of.seconds, played.trim)
+        for subject in ("check", bare.name):
+            numbers = {f"{percent} in µs": found.middle(subject, f"{percent}_us") for percent in ("p50", "p99")}
+            numbers["µs of its p50 until it was sent"] = found.middle(subject, "late_p50_us")
+            of.report.numbers.update(
+                {f"{subject} at {part:g} of saturation: {what}": number for what, number in numbers.items()}
+            )
+        return found
 
     of.session.progress("looking for saturation")
-    most_hz = saturation_hz(at, closed_loop_hz, SEARCH_S, played.trim)
-    rate_hz = most_hz * OF_SATURATION
-    numbers["saturation: checks a second that are kept up with"] = most_hz
-    script = Script(await Claims.open(played.redis, METERED, draw))
-    bare = Subject("bare EVALSHA", played.store, script, Shape(1, rate_hz=rate_hz), load_on=played.on.measured)
-    found = of.session.compare([at(rate_hz), bare], of.passes, of.seconds, played.trim)
+    most_hz = saturation_hz(check, closed_loop_hz, SEARCH_S, played.trim)
+    of.report.numbers["saturation: checks a second that are kept up with"] = most_hz
+    half = both(OF_SATURATION, of.passes)
     for percent, at_most in (("p50", 1.0), ("p99", None)):
         about = f"{percent} added / {percent} of a bare EVALSHA, at half of saturation"
-        of.report.add(f"{percent}_added_vs_evalsha", about, found.added("check", bare.name, f"{percent}_us"), at_most)
-    for name in ("check", bare.name):
-        for percent in ("p50", "p99"):
-            numbers[f"{name} at half of saturation: {percent} in µs"] = found.middle(name, f"{percent}_us")
-        numbers[f"{name} at half of saturation: of its p50, µs until it was sent"] = found.middle(name, "late_p50_us")
+        ratio = half.added("check", "bare EVALSHA", f"{percent}_us")
+        of.report.add(f"{percent}_added_vs_evalsha", about, ratio, at_most)
+    for part in beside:
+        both(part, BESIDE_PASSES)
 
 
 async def script(of: Run, played: Stage) -> None:
@@ -173,7 +185,7 @@ async def _grown(of: Run, folder: Path, what: str, sizes: tuple[Size, Size], on:
             played.append(await stack.enter_async_context(stage(place, size, on, of.session.progress)))
             workload = checks(Draw(size.customers), METERED, played[-1].headers)
             subjects.append(Subject(f"{label} {what}", played[-1].product, workload, USUAL))
-            of.session.settle(subjects[-1], played[-1].trim, SETTLE_S_MAX, GROWTH_SETTLED)
+            of.session.settle(subjects[-1], played[-1].trim, SETTLE_S_MAX, min(DRAWS, SETTLED * size.customers))
 
         def trim() -> None:
             for one in played:

@@ -1,7 +1,10 @@
 """What a check costs and how long it takes, beside services that one would write first: `./dev bench lane`.
 
-Ratios of one run. The product is measured as it ships, over TCP, on a core of its own; Redis, the load and everybody
-else share another. What a decision costs is the processor time of its server's process tree.
+Ratios of one run, with the intervals in which they lie. The product is measured as it ships, over TCP, on a core of its
+own; Redis, the load and everybody else share another. What a decision costs is the processor time of its server's
+process tree, all of it by all decisions: `blocks` says how that is compared. How much longer a check takes than the
+script alone is asked at half of the rate that is kept up with: `figures.latency` says how. A product that has grown is
+compared in its steady state: `figures.growth`. A bound is passed or missed when the whole interval is on one side.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ class Plan:
     redos_max: int
 
 
-FULL: Final = Plan(240, 24, 120, 0.2, 2.0, 200)
+FULL: Final = Plan(160, 24, 120, 0.2, 2.0, 200)
 QUICK: Final = Plan(50, 8, 0, 0.12, 1.0, 12)
 
 DRAWN: Final = {
@@ -78,7 +81,7 @@ async def measure(folder: Path, on: Cores, plan: Plan, progress: Callable[[str],
     place.mkdir()
     async with stage(place, Size(), on, progress) as played:
         drawn = figures.cost(run, played, keyed=not quick)
-        await figures.latency(slower, played, drawn.rate_hz("strict"))
+        await figures.latency(slower, played, drawn.rate_hz("strict"), () if quick else figures.BESIDE)
         if not quick:
             figures.other_shapes(shorter, played)
             await figures.script(slower, played)
@@ -127,14 +130,13 @@ def _end(number: int, _: object) -> NoReturn:
 
 
 def _drawn(found: Measured) -> str:
-    said = report.fingerprint()
+    said, shape = report.fingerprint(), figures.USUAL
     shown = [(label, found.drawn.cpu_us(name), name not in BASELINES) for name, label in DRAWN.items()]
-    note = (
-        f"{said['processor']}, {said['python']}, {said['redis']}, grpcio {said['grpcio']}; commit {said['commit'][:12]}"
+    what = (
+        f"µs of the server's processor time a decision; {shape.connections} connections, {shape.streams} calls on each"
     )
-    return plot.bars(
-        "What a check costs", f"µs of the server's processor time a decision, {figures.USUAL}", note, shown
-    )
+    note = f"{said['processor']}, {said['python']}, {said['redis']}, grpcio {said['grpcio']}; {said['commit'][:12]}"
+    return plot.bars("What a check costs", what, note, sorted(shown, key=lambda bar: -bar[1]))
 
 
 if __name__ == "__main__":

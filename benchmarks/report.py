@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.blocks import Ratio
 
 RESULTS: Final = Path(__file__).with_name("results")
-LIBRARIES: Final = ("grpcio", "protobuf", "hiredis", "redis", "uvloop", "msgspec", "hpack")
+LIBRARIES: Final = ("grpcio", "protobuf", "hiredis", "uvloop", "msgspec", "hpack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Figure:
     at_most: float | None = None
 
     @property
-    def verdict(self) -> str:
+    def outcome(self) -> str:
         """Whether it is within its bound, as far as the run can tell."""
         if self.at_most is None:
             return ""
@@ -71,7 +71,7 @@ class Report:
             ratio = figure.ratio
             bound = "" if figure.at_most is None else f"{figure.at_most:g}"
             interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
-            rows.append((figure.about, f"{ratio.value:.3f}", interval, bound, figure.verdict))
+            rows.append((figure.about, f"{ratio.value:.3f}", interval, bound, figure.outcome))
         numbers = [(name, f"{value:,.1f}") for name, value in self.numbers.items()]
         return "\n".join([*_aligned(rows), "", *_aligned(numbers), *self.notes, ""])
 
@@ -94,7 +94,7 @@ def write(name: str, report: Report, blocks: dict[str, Any]) -> Path:
     document = {
         "ran": fingerprint(),
         **report.document(),
-        "figures": [asdict(figure) | {"verdict": figure.verdict} for figure in [*report.figures, *report.controls]],
+        "figures": [asdict(figure) | {"outcome": figure.outcome} for figure in [*report.figures, *report.controls]],
         "numbers": report.numbers,
         "notes": report.notes,
         "blocks": blocks,
@@ -115,6 +115,7 @@ def fingerprint() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "redis": f"{redis.name} {redis.version}" if isinstance(redis, embedded.Binary) else "external",
+        "redis-py": version("redis"),
         **{library: version(library) for library in LIBRARIES},
     }
 

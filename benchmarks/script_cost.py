@@ -80,7 +80,7 @@ class ScriptCost:
         return Ratio.of_medians(ratios)
 
     def _each(self, numbers: range) -> list[tuple[bytes, int]]:
-        return [(self._claims[number], 1) for number in numbers]
+        return [(self._claims.call(number, number), 1) for number in numbers]
 
     def _bare(self, numbers: range) -> list[tuple[bytes, int]]:
         return [(self._bare_call(self._draw[number], number), 0) for number in numbers]

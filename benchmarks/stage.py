@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -61,6 +61,9 @@ class Stage:
     """A running product, with what callers must send, and a folder for whoever else plays here."""
 
     product: Server
+    """Over TCP."""
+    nearby: Server
+    """The same over a unix socket."""
     headers: Headers
     size: Size
     store: Server
@@ -115,10 +118,10 @@ async def stage(folder: Path, size: Size, on: Cores, progress: Callable[[str], N
         redis = await Connection.open(Address.parse(environ["TOLLKEEPER_REDIS_URL"]))
         stack.callback(redis.close)
         headers = await _furnish(redis, size, folder, on, environ, progress)
-        address = free_address()
-        sidecar, log = [*TOLLKEEPER, "sidecar", "--listen", address], folder / "sidecar.log"
-        product = serving("sidecar", sidecar, address, core=on.measured, log=log, environ=environ)
-        yield Stage(stack.enter_context(product), headers, size, store, redis, folder, on)
+        address, nearby, log = free_address(), f"unix:{folder / 'lane.sock'}", folder / "sidecar.log"
+        sidecar = [*TOLLKEEPER, "sidecar", "--listen", address, "--listen", nearby]
+        product = stack.enter_context(serving("sidecar", sidecar, address, core=on.measured, log=log, environ=environ))
+        yield Stage(product, replace(product, address=nearby), headers, size, store, redis, folder, on)
 
 
 async def _furnish(

@@ -31,6 +31,7 @@ SIX = {
 async def test_every_figure_is_measured(short_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each subject answers rightly, each ratio is there with its pairs, and the file holds every block."""
     monkeypatch.setattr(figures, "GROWTH", {"customers": (Size(customers=10), Size(customers=50))})
+    monkeypatch.setattr(figures, "BESIDE_PASSES", 1)
     for name in ("SETTLE_S_MAX", "STEADY_S", "BATCHES_STEADY_S", "SEARCH_S"):
         monkeypatch.setattr(figures, name, 0.2)
     monkeypatch.setattr(figures, "SCRIPT_CALLS", 200)
@@ -49,7 +50,7 @@ async def test_every_figure_is_measured(short_folder: Path, monkeypatch: pytest.
     assert found.told.numbers["saturation: checks a second that are kept up with"] > 100
     path = report.write("lane", found.told, found.session.document())
     document = json.loads(path.read_text(encoding="utf-8"))
-    assert len(document["blocks"]["kept"]) == 2 * 7 + 2 + 2 * 3 + 2
+    assert len(document["blocks"]["kept"]) == 2 * 7 + 2 + 2 * 2 + 2 * 3 + 2
     assert document["ran"].keys() > {"commit", "processor", "kernel", "python", "redis", "grpcio"}
     assert all(figure.about in found.told.table() for figure in found.told.figures)
 

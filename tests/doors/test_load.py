@@ -34,10 +34,11 @@ from gateway.v1.entitlement_pb2 import (
 from gateway.v1.entitlement_pb2_grpc import EntitlementServiceServicer, add_EntitlementServiceServicer_to_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from benchmarks.load import Outcome, Work
+    from benchmarks.wire import Reply
 
 DRAW = Draw(20)
 STRICT = checks(DRAW, "calls")
@@ -110,11 +111,19 @@ def test_every_call_is_counted_once(short_folder: Path) -> None:
 
 
 def test_customers_come_as_they_were_drawn() -> None:
-    """One connection with one call asks for the customers in their order, goes on where it ended, and keys differ."""
-    with serving() as (service, target), closing(Load(target, checks(DRAW, "calls", keyed=True), Shape(1, 1))) as one:
+    """One connection with one call asks for the customers in their order, goes on where it ended; every reply is looked at once."""
+    seen: list[int] = []
+
+    def noting(replies: Iterable[Reply]) -> list[str]:
+        seen.extend(number for number, _, _ in replies)
+        return []
+
+    keyed = replace(checks(DRAW, "calls", keyed=True), mistakes=noting)
+    with serving() as (service, target), closing(Load(target, keyed, Shape(1, 1))) as one:
         for _ in range(2):
             one.put(0.05, lambda: None)
-        assert [claim.customer for claim in service.claims] == [DRAW[number] for number in range(service.asked)]
+        assert seen == list(range(service.asked))
+        assert [claim.customer for claim in service.claims] == [DRAW[number] for number in seen]
         assert len({claim.idempotency_key for claim in service.claims}) == service.asked == one.asked
 
 

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.blocks import Session, Subject
+from benchmarks.claims import Claims
+from benchmarks.evalsha import Script
 from benchmarks.load import LoadError, Shape
 from benchmarks.processes import PYTHON, apart, free_address, serving
 from benchmarks.saturation import saturation_hz
 from benchmarks.workload import Draw, checks
+from gateway.counters.connection import ReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.processes import Cores, Server
-    from benchmarks.wire import Body
+    from benchmarks.wire import Body, Reply
 
 WORK = checks(Draw(20), "calls", counted=False)
 
@@ -54,7 +57,7 @@ def test_what_a_server_computes_more_is_measured(tmp_path: Path, on: Cores) -> N
         found = Session(20, lambda _: None).compare(subjects, 6, 0.2)
     assert found.cpu_us("busy") - found.cpu_us("plain") == pytest.approx(2000, rel=0.1)
     assert abs(found.cpu_us("asleep") - found.cpu_us("plain")) < 400
-    assert found.cpu_ratio("busy", "plain").low > 2
+    assert found.cpu_ratio("busy", "plain").value == pytest.approx(found.cpu_us("busy") / found.cpu_us("plain"))
 
 
 def test_what_a_server_takes_longer_is_measured(tmp_path: Path, on: Cores) -> None:
@@ -121,3 +124,10 @@ def test_customers_come_by_zipfs_law() -> None:
     seen = Counter(draw[number] for number in range(100_000))
     for rank in (2, 5, 10):
         assert seen["c0000000"] / seen[f"c{rank - 1:07}"] == pytest.approx(rank, rel=0.15)
+
+
+def test_a_bare_call_that_counts_nothing_is_a_mistake() -> None:
+    """An error of Redis, or a script that says no."""
+    script = Script(Claims("a line", "calls", Draw(20)))
+    wrong: list[Reply] = [(7, ReplyError("NOSCRIPT"), ""), (8, b"FENCED", "")]  # type: ignore[list-item]
+    assert [mistake.partition(":")[0] for mistake in script.mistakes(wrong)] == ["call 7", "call 8"]
