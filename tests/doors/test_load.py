@@ -111,7 +111,7 @@ def test_every_call_is_counted_once(short_folder: Path) -> None:
 
 
 def test_customers_come_as_they_were_drawn() -> None:
-    """One connection with one call asks for the customers in their order, goes on where it ended; every reply is looked at once."""
+    """One connection with one call asks for the customers in their order and goes on where it ended; keys differ."""
     seen: list[int] = []
 
     def noting(replies: Iterable[Reply]) -> list[str]:
