@@ -7,6 +7,7 @@ queues that grows. What is found is that of the whole chain, load and Redis incl
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.blocks import connected
@@ -24,6 +25,10 @@ TRIES: Final = 2
 STEPS: Final = 6
 SPAN: Final = 8.0
 """From an eighth of the rate at which it surely queues: six halvings tell it to 3 %."""
+
+
+RECOVER_S: Final = 1.0
+"""Behind a breakdown: what is still being counted then would be missing in the next stretch."""
 
 
 def saturation_hz(
@@ -52,6 +57,7 @@ def _ended_in_time(subject: Subject, seconds: float, after: Callable[[], None]) 
         with connected(subject) as load:
             return load.put(seconds, lambda: None).in_time
     except OverloadError:
+        time.sleep(RECOVER_S)
         return 0.0
     finally:
         after()

@@ -81,7 +81,7 @@ def test_saturation_is_the_rate_that_a_server_keeps_up_with(tmp_path: Path, on: 
         def at(rate_hz: float) -> Subject:
             return Subject("slow", server, WORK, Shape(2, rate_hz=rate_hz))
 
-        assert saturation_hz(at, 500, 0.7, nothing) == pytest.approx(235, rel=0.1)
+        assert 160 < saturation_hz(at, 500, 0.7, nothing) < 255  # a busy machine sleeps longer, never shorter
         with pytest.raises(LoadError, match="are not kept up with"):
             saturation_hz(at, 4000, 0.2, nothing)
 
