@@ -48,12 +48,7 @@ class ScriptCost:
     async def open(cls, redis: Connection, draw: Draw, feature: str) -> Self:
         """Have the scripts loaded, and claims known to them."""
         await redis.call("SCRIPT", "LOAD", BARE)
-        line = await redis.call("HGET", keys.head(0), "line")
-        assert isinstance(line, bytes)
-        claims = Claims(line.decode(), feature, draw)
-        for packed in claims.register():
-            await _answer(redis, packed)
-        costs = cls(redis, claims, draw, feature)
+        costs = cls(redis, await Claims.open(redis, feature, draw), draw, feature)
         await costs._settle()
         return costs
 
@@ -82,10 +77,10 @@ class ScriptCost:
                 self._number += count
                 spent[calls] = await self._usec(calls(numbers))
             ratios.append(spent[one] / spent[other])
-        return Ratio.of(ratios)
+        return Ratio.of_medians(ratios)
 
     def _each(self, numbers: range) -> list[tuple[bytes, int]]:
-        return [(self._claims[number], 1) for number in numbers]
+        return [(self._claims.call(number, number), 1) for number in numbers]
 
     def _bare(self, numbers: range) -> list[tuple[bytes, int]]:
         return [(self._bare_call(self._draw[number], number), 0) for number in numbers]
