@@ -87,8 +87,12 @@ class Desk:
 
     async def decide_all(self, claims: list[Claim]) -> list[Decided]:
         """Submit claims as a batch and wait for what is told."""
+        return await self.decide_batch([self.checker.prepare(claim) for claim in claims])
+
+    async def decide_batch(self, batch: list[Prepared]) -> list[Decided]:
+        """Submit claims that are prepared."""
         waiting: Waiting[list[Told]] = Waiting()
-        self.checker.submit_batch([self.checker.prepare(claim) for claim in claims], Waiting.hear, waiting)
+        self.checker.submit_batch(batch, Waiting.hear, waiting)
         return [decided(told) for told in await waiting.told]
 
 
@@ -238,6 +242,24 @@ async def test_a_batch_of_what_is_held_is_one_call_for_each_bucket(desk: Desk) -
     told = await desk.decide_all(claims)
     assert (await desk.redis.info("commandstats"))["cmdstat_evalsha"]["calls"] - before == 2
     assert sum(one.allowed for one in told if isinstance(one, Decision)) == 8
+
+
+async def test_claims_of_a_batch_hold_each_for_itself(desk: Desk) -> None:
+    """One that holds says nothing of another's customer, of a plan that was replaced, or of a window that is over."""
+    batch = [desk.checker.prepare(claim) for claim in (CALLS, Claim("bolt", "calls"), CALLS, CALLS)]
+    mine, other, over, replaced = batch
+    assert [one.used for one in await desk.decide_batch(batch) if isinstance(one, Decision)] == [1, 1, 2, 3]
+    desk.fetched.clear()
+    desk.entitlements.forget(customer_document("bolt"))
+    assert isinstance(over.found, Counting)
+    over.found = replace(over.found, until_s=0.0)
+    await desk.decide_batch([mine, other, over])
+    assert desk.fetched == [customer_document("bolt")]
+    assert over.found.until_s > 0
+    await desk.publish("acme", calls=FEATURES["calls"] | {"ceiling": 4})
+    await desk.decide(mine)
+    told = await desk.decide_batch([mine, replaced])
+    assert [one.limit for one in told if isinstance(one, Decision)] == [4, 4]
 
 
 async def test_a_large_batch_is_few_calls(desk: Desk) -> None:
