@@ -6,14 +6,15 @@ A claim is prepared once: what was found out about it is kept with it, and holds
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.counters.ask import Ask
 from gateway.counters.consume import CLAIMS_MAX, COUNTED, KEY_REUSED, PEEKED, REFUSED, REPLAYED, STALE, WRONG_WINDOW
-from gateway.decision import Decision, Reason, Tally, decide_counted, degrade, refuse
+from gateway.decision import Decision, Reason, degrade, refuse
 from gateway.entitlements import Wanted, customer_document
 from gateway.errors import IdempotencyKeyReusedError, StoreCorruptError, StoreUnavailableError
-from gateway.prepared import Counting, Prepared, Preparing, Settled
+from gateway.prepared import Counted, Counting, Prepared, Preparing, Settled
 from gateway.telemetry import Event, Seldom
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.decision import Claim
     from gateway.entitlements import Entitlements
 
-    Told = Decision | IdempotencyKeyReusedError
+    Told = Decision | Counted | IdempotencyKeyReusedError
 
 Whose = TypeVar("Whose", bound="Asker")
 
@@ -46,25 +47,19 @@ class Check(Ask, kw_only=True, eq=False):
     tries: int = TRIES_MAX
 
     def told(self, answers: Sequence[Answer]) -> None:
-        """Turn what the counters say into decisions, or decide again with what they know better."""
+        """Pass on what the counters say, or decide again with what they know better."""
         reply = self.reply
         for (whose, prepared, found), answer in zip(self.parts, answers, strict=True):
-            kind, order = answer.kind, found.order
+            kind = answer.kind
             if kind in _DECIDED:
-                window_end_ms = order.window_end_ms
-                if not order.window_start_ms:  # it is the window's length
-                    window_end_ms += answer.window_start_ms
-                tally = Tally(
-                    *(kind != REFUSED, answer.used, answer.now_ms, window_end_ms, answer.event_id, kind == REPLAYED)
-                )
-                reply(whose, decide_counted(found.limit, prepared.claim, tally, found.plan.name, order.version))
+                reply(whose, Counted(found, answer))
             elif kind == KEY_REUSED:
                 claim = prepared.claim
                 reply(whose, IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}"))
             elif kind in (STALE, WRONG_WINDOW) and self.tries:
                 self.checker.decide_anew(self, whose, prepared, answer)
             else:
-                reply(whose, degrade(found.plan.name, order.version))
+                reply(whose, degrade(found.plan.name, found.order.version))
 
 
 class Checker:
@@ -89,7 +84,7 @@ class Checker:
 
         The one error it may get instead is IdempotencyKeyReusedError.
         """
-        found = self._found(prepared)
+        found = self._found(prepared, self._time())
         if found is None:
             self._decide(((asker, prepared),), reply, asker, TRIES_MAX)
         elif isinstance(found, Settled):
@@ -121,14 +116,22 @@ class Checker:
         self, claims: Sequence[tuple[Any, Prepared]], reply: Callable[[Any, Told], None], asker: Asker, tries: int
     ) -> None:
         """Decide with what is in memory, or fetch what is missing first: once for all the claims that lack it."""
-        counted: dict[int, list[tuple[Any, Prepared, Counting]]] = {}
+        counted: defaultdict[int, list[tuple[Any, Prepared, Counting]]] = defaultdict(list)
         waiting: dict[str, list[tuple[Any, Prepared]]] = {}
         reachable = self._documents.connected and tries > 0
+        now_s = self._time()
+        customer = plan = None
         for whose, prepared in claims:
-            found = self._found(prepared) or self._look(prepared, reachable=reachable)
+            known = prepared.found
+            found: Settled | Counting | Decision | Wanted
+            if known is not None and known.customer is customer and known.plan is plan and now_s < known.until_s:
+                found = known  # its documents are those that were looked at for the claim before
+            else:
+                found = self._found(prepared, now_s) or self._look(prepared, now_s, reachable=reachable)
             # 1. Counted. 2. Answered without a counter. 3. A document is missing or old. 4. It cannot be fetched.
             if isinstance(found, Counting):
-                counted.setdefault(found.order.bucket, []).append((whose, prepared, found))
+                customer, plan = found.customer, found.plan
+                counted[found.order.bucket].append((whose, prepared, found))
             elif isinstance(found, Settled):
                 reply(whose, found.decision)
             elif isinstance(found, Decision):
@@ -145,9 +148,9 @@ class Checker:
         for document, of_document in waiting.items():
             self._fetch(document, of_document, reply, asker, tries)
 
-    def _found(self, prepared: Prepared) -> Settled | Counting | None:
+    def _found(self, prepared: Prepared, now_s: float) -> Settled | Counting | None:
         """Return what was found out, while it holds."""
-        found, now_s = prepared.found, self._time()
+        found = prepared.found
         if (
             found is not None
             and now_s < found.until_s
@@ -157,9 +160,8 @@ class Checker:
             return found
         return None
 
-    def _look(self, prepared: Prepared, *, reachable: bool) -> Settled | Counting | Decision | Wanted:
+    def _look(self, prepared: Prepared, now_s: float, *, reachable: bool) -> Settled | Counting | Decision | Wanted:
         """Find out what a claim comes to; what holds for a while is kept with it."""
-        now_s = self._time()
         who = self._entitlements.find(prepared.claim.customer, now_s, reachable=reachable)
         if isinstance(who, Wanted):
             return who

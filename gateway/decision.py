@@ -113,7 +113,7 @@ class Tally(msgspec.Struct, frozen=True, gc=False):
     used: int
     now_ms: int
     window_end_ms: int
-    event_id: str = ""
+    event_id: bytes = b""
     replayed: bool = False
 
 
@@ -152,7 +152,7 @@ def decide(entitlement: Switch | Setting | Absent, plan: str, version: int) -> D
             assert_never(entitlement)
 
 
-def decide_counted(limit: Limit, claim: Claim, tally: Tally, plan: str, version: int) -> Decision:
+def decide_counted(limit: Limit, quantity: int, tally: Tally, plan: str, version: int) -> Decision:
     """Answer from what the counters said.
 
     1. Admitted, counted now or before, or a peek that would be: OK.
@@ -161,7 +161,7 @@ def decide_counted(limit: Limit, claim: Claim, tally: Tally, plan: str, version:
     """
     if tally.admitted:
         reason, retry_after_ms = Reason.OK, None
-    elif limit.ceiling is not None and claim.quantity > limit.ceiling:
+    elif limit.ceiling is not None and quantity > limit.ceiling:
         reason, retry_after_ms = Reason.REQUEST_EXCEEDS_LIMIT, None
     else:
         reason = Reason.RATE_EXCEEDED if limit.meter is None else Reason.QUOTA_EXCEEDED
@@ -170,7 +170,7 @@ def decide_counted(limit: Limit, claim: Claim, tally: Tally, plan: str, version:
     return Decision(
         allowed=tally.admitted,
         reason=reason,
-        decision_id=tally.event_id or _unstored(reason, version),
+        decision_id=tally.event_id.decode() or _unstored(reason, version),
         plan=plan,
         limit=ceiling,
         used=tally.used,

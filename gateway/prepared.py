@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gateway.counters.consume import Key, Order
+import msgspec
+
+from gateway.counters.consume import REFUSED, REPLAYED, Key, Order
 from gateway.counters.usage import pack_claim
-from gateway.decision import Absent, Limit, Reason, Setting, Switch, decide, refuse
+from gateway.decision import Absent, Limit, Reason, Setting, Switch, Tally, decide, decide_counted, refuse
 from gateway.windows import COMPUTED_MS, Calendar
 
 if TYPE_CHECKING:
+    from gateway.counters.consume import Answer
     from gateway.counters.standing import Standing
     from gateway.decision import Claim, Decision
     from gateway.entitlements import Customer, Plan, Subscriber
@@ -26,7 +29,7 @@ class Settled(NamedTuple):
     until_s: float = math.inf
 
 
-class Counting(NamedTuple):
+class Counting(msgspec.Struct, eq=False):
     """A claim that is counted against a limit."""
 
     customer: Customer
@@ -35,6 +38,31 @@ class Counting(NamedTuple):
     order: Order
     until_s: float
     """When its calendar window ends, on the loop's clock."""
+    written: Any = None
+    """What a door keeps of one answer to write the next."""
+
+
+class Counted(msgspec.Struct, frozen=True, eq=False):
+    """What the counters said of a claim that is counted; most often, a door needs no more to answer it."""
+
+    found: Counting
+    answer: Answer
+
+    def decision(self) -> Decision:
+        """Say what follows from it."""
+        found, answer, order = self.found, self.answer, self.found.order
+        window_end_ms = order.window_end_ms
+        if not order.window_start_ms:  # it is the window's length
+            window_end_ms += answer.window_start_ms
+        tally = Tally(
+            admitted=answer.kind != REFUSED,
+            used=answer.used,
+            now_ms=answer.now_ms,
+            window_end_ms=window_end_ms,
+            event_id=answer.event_id,
+            replayed=answer.kind == REPLAYED,
+        )
+        return decide_counted(found.limit, order.quantity, tally, found.plan.name, order.version)
 
 
 class Prepared:

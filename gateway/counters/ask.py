@@ -40,13 +40,13 @@ class Ask(msgspec.Struct, eq=False):
         """Hear the answer to each claim: once, and at the latest at the deadline."""
         raise NotImplementedError
 
-    def named(self, place: int) -> str:
+    def named(self, place: int) -> bytes:
         """Name a claim's event after the client's key, else after the gateway and the claim's number."""
         key = self.orders[place].key
         if key is not None:
-            return key.event_id
+            return key.event_id.encode()
         assert self.footing is not None
-        return f"{self.footing.gateway}-{self.number + place}"
+        return b"%b-%d" % (self.footing.packed_gateway, self.number + place)
 
     def apart(self) -> list[Ask]:
         """Take it for as many calls of one claim each; it is told when all of them were."""

@@ -66,7 +66,7 @@ class Answer(msgspec.Struct, gc=False):
     now_ms: int = 0
     used: int = 0
     window_start_ms: int = 0
-    event_id: str = ""
+    event_id: bytes = b""
     """Of the event that was counted, now or before."""
 
 
@@ -112,12 +112,13 @@ class Footing(msgspec.Struct, frozen=True):
     gateway: str
     packed: bytes = b""
     packed_line: bytes = b""
+    packed_gateway: bytes = b""
 
     @classmethod
     def of(cls, line: str, gateway: str) -> Footing:
         """Pack both as the script is told them."""
-        packed_line = line.encode()
-        return cls(line, gateway, word(packed_line) + word(gateway.encode()), packed_line)
+        packed_line, packed_gateway = line.encode(), gateway.encode()
+        return cls(line, gateway, word(packed_line) + word(packed_gateway), packed_line, packed_gateway)
 
 
 def command(footing: Footing, order: Order, number: int) -> bytes:
@@ -134,11 +135,11 @@ def command_of_many(footing: Footing, orders: Sequence[Order], numbers: Sequence
     """Pack a call for several claims of one bucket, which are decided in this order."""
     assert 0 < len(orders) <= CLAIMS_MAX, f"{len(orders)} claims in a call"
     known = [order.packed_key for order in orders if order.packed_key]
-    used, words = [], []
-    for order, number in zip(orders, numbers, strict=True):
-        said = b"%d" % number
-        used.append(order.packed_use)
-        words.append(b"%b$%d\r\n%b\r\n" % (order.packed_words, len(said), said))
+    used = [order.packed_use for order in orders]
+    said = [b"%d" % number for number in numbers]
+    words = [
+        b"%b$%d\r\n%b\r\n" % (order.packed_words, len(text), text) for order, text in zip(orders, said, strict=True)
+    ]
     opening = _opening(len(orders), len(known))
     return b"".join((opening, _BUCKETS[orders[0].bucket], *used, *known, footing.packed, *words))
 
@@ -161,7 +162,7 @@ def read_many(reply: object, count: int) -> list[Answer]:
         if len(reply) == _RECORD_BYTES * count:
             records = _RECORD.iter_unpack(reply)
             found = [Answer(kind, now_ms, used, start_ms) for now_ms, kind, used, start_ms in records]
-            if all(answer.kind in _ANSWERS for answer in found):
+            if _ANSWERS.issuperset([answer.kind for answer in found]):
                 return found
         elif reply in (FENCED, UNREGISTERED):
             return [Answer(reply)] * count

@@ -8,9 +8,9 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse
 
 from gateway.claims import BATCH_MAX, claim_of, claims_of
-from gateway.errors import IdempotencyKeyReusedError, MalformedMessageError, NotFoundError
+from gateway.errors import IdempotencyKeyReusedError, MalformedMessageError, NotFoundError, TollkeeperError
 from gateway.lane.call import Method
-from gateway.lane.messages import batch_bytes, claims_in, decision_bytes
+from gateway.lane.messages import answer_bytes, batch_bytes, claims_in
 from gateway.lane.remembered import Remembered
 from gateway.status import status_of
 from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsRequest, CheckEntitlementRequest
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from gateway.checker import Checker
-    from gateway.decision import Decision
+    from gateway.checker import Checker, Told
     from gateway.lane.call import Call
     from gateway.prepared import Prepared
 
@@ -41,52 +40,48 @@ class Entitlements:
 
     def check(self, call: Call) -> None:
         """Decide one claim."""
-        prepared = self._claims.get(call.message)
-        if prepared is None:
-            request = _parsed(CheckEntitlementRequest, call.message)
-            call.caller.check_customer(request.customer)  # before anything is said of the claim, as on the other door
-            claim = claim_of(request)
-            prepared = self._checker.prepare(claim)
-            if not claim.idempotency_key:  # a key comes once, or once more
-                self._claims.hold(call.message, prepared)
-        elif call.caller.customers is not None:
-            call.caller.check_customer(prepared.claim.customer)
-        self._checker.submit(prepared, _answer, call)
+        self._checker.submit(self._prepared(call, call.message), _answer, call)
 
     def batch_check(self, call: Call) -> None:
         """Decide every claim for itself."""
         parts = claims_in(call.message)
-        known = [self._claims.get(part) for part in parts[:BATCH_MAX]]
-        prepared = [one for one in known if one is not None]
-        if not parts or len(prepared) < len(parts):
-            prepared = self._prepared(call, parts)
-        elif call.caller.customers is not None:
-            for one in prepared:
-                call.caller.check_customer(one.claim.customer)
+        try:
+            alike = {part: self._prepared(call, part) for part in set(parts)} if len(parts) <= BATCH_MAX else {}
+        except TollkeeperError:
+            alike = {}
+        prepared = [alike[part] for part in parts] if alike else self._read_whole(call)
         self._checker.submit_batch(prepared, _answer_batch, call)
 
-    def _prepared(self, call: Call, parts: list[bytes]) -> list[Prepared]:
-        """Read a batch whole, and keep its claims as those are that come alone: their bytes are the same."""
+    def _prepared(self, call: Call, message: bytes) -> Prepared:
+        """Read a claim, or know it again."""
+        prepared = self._claims.get(message)
+        if prepared is None:
+            request = _parsed(CheckEntitlementRequest, message)
+            call.caller.check_customer(request.customer)  # before anything is said of the claim, as on the other door
+            claim = claim_of(request)
+            prepared = self._checker.prepare(claim)
+            if not claim.idempotency_key:  # a key comes once, or once more
+                self._claims.hold(message, prepared)
+        elif call.caller.customers is not None:
+            call.caller.check_customer(prepared.claim.customer)
+        return prepared
+
+    def _read_whole(self, call: Call) -> list[Prepared]:
+        """Read a batch that cannot be read claim by claim, and say what is wrong with it and where."""
         request = _parsed(BatchCheckEntitlementsRequest, call.message)
         for claimed in request.claims:
             call.caller.check_customer(claimed.customer)
-        claims = claims_of(request)
-        prepared = [self._checker.prepare(claim) for claim in claims]
-        if len(parts) == len(prepared):
-            for part, one in zip(parts, prepared, strict=True):
-                if not one.claim.idempotency_key:
-                    self._claims.hold(part, one)
-        return prepared
+        return [self._checker.prepare(claim) for claim in claims_of(request)]
 
 
-def _answer(call: Call, told: Decision | IdempotencyKeyReusedError) -> None:
+def _answer(call: Call, told: Told) -> None:
     if isinstance(told, IdempotencyKeyReusedError):
         call.fail(told)
     else:
-        call.answer(decision_bytes(told))
+        call.answer(answer_bytes(told))
 
 
-def _answer_batch(call: Call, told: Iterable[Decision | IdempotencyKeyReusedError]) -> None:
+def _answer_batch(call: Call, told: Iterable[Told]) -> None:
     call.answer(batch_bytes(status_of(one) if isinstance(one, IdempotencyKeyReusedError) else one for one in told))
 
 

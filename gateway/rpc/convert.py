@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Final
 from google.type.money_pb2 import Money as MoneyMessage
 
 from billing_core.periods import milliseconds_of
-from gateway.decision import Decision, identifier_violations
+from gateway.decision import identifier_violations
 from gateway.errors import InvalidRequestError, Violation
+from gateway.prepared import Counted
 from gateway.v1 import catalog_pb2, entitlement_pb2, invoice_pb2, subscription_pb2, usage_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from billing_core.money import Money
+    from gateway.decision import Decision
     from gateway.invoicing import PeriodUsage, Preview
     from gateway.records.catalogs import AppliedPlan
     from gateway.records.customers import Subscription
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 _NANOS: Final = 1_000_000_000
 
 
-def response_of(decision: Decision) -> entitlement_pb2.CheckEntitlementResponse:
+def response_of(told: Decision | Counted) -> entitlement_pb2.CheckEntitlementResponse:
     """Write a decision; what does not apply stays absent."""
+    decision = told.decision() if isinstance(told, Counted) else told
     return entitlement_pb2.CheckEntitlementResponse(
         allowed=decision.allowed,
         reason=entitlement_pb2.Reason.ValueType(decision.reason),

@@ -45,7 +45,7 @@ limits = st.builds(
 
 def tally(used: int, *, admitted: bool, replayed: bool = False) -> Tally:
     """Make an answer of the counters, half a second before the window ends."""
-    event_id = "gw-1" if admitted else ""
+    event_id = b"gw-1" if admitted else b""
     return Tally(admitted, used, now_ms=1500, window_end_ms=2000, event_id=event_id, replayed=replayed)
 
 
@@ -87,8 +87,7 @@ def test_what_the_counters_said(
     limit: Limit, quantity: int, used: int, admitted: bool, expected: tuple[Reason, int | None, ...]
 ) -> None:
     """Reason, limit, what is left, how long to wait and what lies above, for each kind of limit."""
-    claim = Claim("acme", "calls", quantity)
-    decision = decide_counted(limit, claim, tally(used, admitted=admitted), "basic", 7)
+    decision = decide_counted(limit, quantity, tally(used, admitted=admitted), "basic", 7)
     told = (decision.reason, decision.limit, decision.remaining, decision.retry_after_ms, decision.overage)
     assert told == expected
     assert (decision.allowed, decision.used, decision.resets_at_ms) == (admitted, used, 2000)
@@ -101,7 +100,7 @@ def test_what_the_counters_said(
 def test_the_numbers_of_a_decision_agree(limit: Limit, quantity: int, used: int, admitted: bool, now_ms: int) -> None:
     """Never less than nothing is left or to be waited for; what is left and what lies above add up to the limit."""
     answer = Tally(admitted, used, now_ms, window_end_ms=10**12)
-    decision = decide_counted(limit, Claim("acme", "calls", quantity), answer, "basic", 7)
+    decision = decide_counted(limit, quantity, answer, "basic", 7)
     assert decision.allowed == (decision.reason is Reason.OK) == admitted
     assert (decision.remaining is None) == (decision.limit is None) == (limit.ceiling is None)
     assert decision.remaining is None or decision.remaining == max(0, decision.limit - used) >= 0
@@ -117,7 +116,7 @@ def test_the_numbers_of_a_decision_agree(limit: Limit, quantity: int, used: int,
 def test_a_replay_says_so_under_its_first_id() -> None:
     """What was counted before is allowed as it was, with the totals of now."""
     answer = tally(90, admitted=True, replayed=True)
-    decision = decide_counted(QUOTA, Claim("acme", "calls"), answer, "basic", 7)
+    decision = decide_counted(QUOTA, 1, answer, "basic", 7)
     assert (decision.replayed, decision.decision_id, decision.used, decision.remaining) == (True, "gw-1", 90, 10)
 
 
