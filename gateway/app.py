@@ -18,6 +18,7 @@ from gateway.counters import keys
 from gateway.counters.connection import Address
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
+from gateway.counters.hearing import Hearing
 from gateway.counters.standing import draw_gateway
 from gateway.credentials import Credentials, Peer, Role
 from gateway.entitlements import Entitlements
@@ -240,12 +241,13 @@ def _documents(
         else:
             entitlements.forget(name)
 
-    def regained() -> None:
+    def missed() -> None:
         counters.check_lines()
         entitlements.doubt(time())
         keyring.read_again()
 
-    return Documents(address, on_change=changed, on_regained=regained, timeout_ms=settings.redis_timeout_ms)
+    hearing = Hearing(on_change=changed, on_missed=missed, on_confirmed=entitlements.confirm)
+    return Documents(address, hearing, timeout_ms=settings.redis_timeout_ms)
 
 
 async def migrate_database(postgres_url: str) -> list[str]:

@@ -6,7 +6,6 @@ feature of the product). Both are JSON, written by the publisher; what was repla
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from sys import intern
@@ -16,6 +15,7 @@ import msgspec
 
 from billing_core.entitlements import Window  # noqa: TC001 - msgspec reads it at run time
 from billing_core.periods import Interval  # noqa: TC001 - as above
+from gateway.confirmations import GONE_S, Confirmations
 from gateway.decision import Absent, Entitlement, Limit, Reason, Setting, Switch
 from gateway.errors import StoreCorruptError
 
@@ -27,9 +27,6 @@ CUSTOMERS_MAX: Final = 1_000_000
 
 CHANCES_MAX: Final = 64
 """So many who were asked for lately are passed over, before one goes nevertheless: no check waits for a search."""
-
-GONE_S: Final = -math.inf
-"""When a document was confirmed that was replaced: never."""
 
 BUCKET_MAX: Final = 63
 ANCHOR_MS_MAX: Final = 200 * 365 * 86_400_000
@@ -114,8 +111,8 @@ class Plan(msgspec.Struct):
     name: str
     billing_interval: Interval
     features: Mapping[str, Entitlement]
-    confirmed_s: float
-    """When Redis last said so."""
+    read_s: float
+    """When it was read, or GONE_S."""
 
     def said(self) -> tuple[object, ...]:
         """Return its document."""
@@ -130,8 +127,8 @@ class Customer(msgspec.Struct, gc=False):
     anchor_ms: int
     plan: str
     """The name of its plan's document; empty without a subscription."""
-    confirmed_s: float
-    """When Redis last said so."""
+    read_s: float
+    """When it was read, or GONE_S."""
     asked: bool = False
     """Lately: it stays a while longer."""
 
@@ -161,10 +158,8 @@ class Entitlements:
     """Every document lately asked for; `find` is the first step of a check of which nothing is known yet."""
 
     def __init__(self, *, fresh_for_s: float, usable_for_s: float) -> None:
-        """A document is used `fresh_for_s` unannounced while Redis answers, `usable_for_s` while it does not."""
-        self._fresh_for_s = fresh_for_s
-        self._usable_for_s = usable_for_s
-        self._missed_s = 0.0
+        """A document is used `fresh_for_s` unconfirmed while Redis answers, `usable_for_s` while it does not."""
+        self._confirmations = Confirmations(fresh_for_s=fresh_for_s, usable_for_s=usable_for_s)
         self._customers: dict[str, Customer] = {}
         self._turns: deque[str] = deque()
         """Each of these once, in the order in which their turn to go comes."""
@@ -174,34 +169,33 @@ class Entitlements:
     def find(self, customer: str, now_s: float, *, reachable: bool) -> Subscriber | Reason | Wanted:
         """Return the customer with its plan, why there is none, or the document to fetch first."""
         held = self._customers.get(customer)
-        if held is None or held.confirmed_s == GONE_S:
+        if held is None or held.read_s == GONE_S:
             if self._usable(self._unknown.get(customer, GONE_S), now_s, reachable=reachable):
                 return Reason.CUSTOMER_UNKNOWN
             return Wanted(customer_document(customer))
-        if not self._usable(held.confirmed_s, now_s, reachable=reachable):
+        if not self._usable(held.read_s, now_s, reachable=reachable):
             return Wanted(customer_document(customer))
         held.asked = True
         if not held.plan:
             return Reason.NO_SUBSCRIPTION
         plan = self._plans.get(held.plan)
-        if plan is None or not self._usable(plan.confirmed_s, now_s, reachable=reachable):
+        if plan is None or not self._usable(plan.read_s, now_s, reachable=reachable):
             return Wanted(held.plan)
         return Subscriber(held, plan)
 
     def fresh(self, customer: Customer, plan: Plan, now_s: float) -> bool:
         """Tell whether both are still what Redis said lately, while it answers."""
         customer.asked = True
-        theirs_s, plan_s = customer.confirmed_s, plan.confirmed_s
-        oldest_s = min(plan_s, theirs_s)
-        return oldest_s >= self._missed_s and now_s - oldest_s < self._fresh_for_s
+        return self._confirmations.fresh(min(plan.read_s, customer.read_s), now_s)
 
     def hold(self, document: str, found: bytes | None, now_s: float) -> None:
         """Take in what was fetched; raises StoreCorruptError when it is no document of ours."""
+        read_s = self._confirmations.read_at(now_s)
         try:
             if document.startswith(_PLAN):
-                self._hold_plan(document, found, now_s)
+                self._hold_plan(document, found, read_s)
             else:
-                self._hold_customer(document, found, now_s)
+                self._hold_customer(document, found, read_s)
         except (msgspec.DecodeError, ValueError) as error:
             raise StoreCorruptError(f"document {document} cannot be read ({error})") from error
 
@@ -214,24 +208,27 @@ class Entitlements:
             held = self._customers.get(customer)
             self._unknown.pop(customer, None)
         if held is not None:
-            held.confirmed_s = GONE_S
+            held.read_s = GONE_S
 
     def doubt(self, now_s: float) -> None:
         """Take nothing held before now for fresh: announcements may have been missed."""
-        self._missed_s = now_s
+        self._confirmations.doubt(now_s)
 
-    def _usable(self, confirmed_s: float, now_s: float, *, reachable: bool) -> bool:
-        if reachable:
-            return confirmed_s >= self._missed_s and now_s - confirmed_s < self._fresh_for_s
-        return now_s - confirmed_s < self._usable_for_s
+    def confirm(self, asked_s: float) -> None:
+        """Take all that is held for confirmed at that moment, but for what was replaced or is doubted."""
+        self._confirmations.confirm(asked_s)
 
-    def _hold_customer(self, document: str, found: bytes | None, now_s: float) -> None:
+    def _usable(self, read_s: float, now_s: float, *, reachable: bool) -> bool:
+        held = self._confirmations
+        return held.fresh(read_s, now_s) if reachable else held.usable(read_s, now_s)
+
+    def _hold_customer(self, document: str, found: bytes | None, read_s: float) -> None:
         customer = document.removeprefix(_CUSTOMER)
         held = self._customers.get(customer)
         if found is None:
             if held is not None:
-                held.confirmed_s = GONE_S
-            self._unknown[customer] = now_s
+                held.read_s = GONE_S
+            self._unknown[customer] = read_s
             self._unknown.move_to_end(customer)
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
@@ -240,7 +237,7 @@ class Entitlements:
         if said.customer != customer:
             raise ValueError(f"it is that of {said.customer}")
         plan = plan_document(said.plan, said.plan_version) if said.plan else ""
-        told = Customer(said.bucket, said.version, said.anchor_ms, intern(plan), now_s)
+        told = Customer(said.bucket, said.version, said.anchor_ms, intern(plan), read_s)
         self._unknown.pop(customer, None)
         if held is None:
             self._customers[customer] = told
@@ -249,14 +246,14 @@ class Entitlements:
         else:
             self._customers[customer] = _confirmed(held, told)
 
-    def _hold_plan(self, document: str, found: bytes | None, now_s: float) -> None:
+    def _hold_plan(self, document: str, found: bytes | None, read_s: float) -> None:
         if found is None:
             raise ValueError("a customer is on a plan that was never published")
         said = _plan.decode(found)
         if document != plan_document(said.plan, said.plan_version):
             raise ValueError(f"it is that of {said.plan} {said.plan_version}")
         features = {name: _compiled(feature) for name, feature in said.features.items()}
-        told = Plan(said.plan, said.billing_interval, features, now_s)
+        told = Plan(said.plan, said.billing_interval, features, read_s)
         held = self._plans.get(document)
         self._plans[document] = told if held is None else _confirmed(held, told)
 
@@ -272,7 +269,7 @@ class Entitlements:
             held.asked = False
             self._turns.rotate(-1)
         gone = self._customers.pop(self._turns.popleft())
-        gone.confirmed_s = GONE_S
+        gone.read_s = GONE_S
 
 
 _customer: Final = msgspec.json.Decoder(CustomerDocument)
@@ -294,7 +291,7 @@ def _compiled(feature: Boolean | Config | Counted | Missing) -> Entitlement:
 def _confirmed(held: Held, told: Held) -> Held:
     """Keep what is held when it is what was told, so that what was found out with it holds on; else it is over."""
     if held.said() == told.said():
-        held.confirmed_s = told.confirmed_s
+        held.read_s = told.read_s
         return held
-    held.confirmed_s = GONE_S
+    held.read_s = GONE_S
     return told

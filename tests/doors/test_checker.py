@@ -16,6 +16,7 @@ from gateway.counters.connection import Address
 from gateway.counters.consume import CLAIMS_MAX
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
+from gateway.counters.hearing import Hearing
 from gateway.decision import Claim, Decision, Reason
 from gateway.entitlements import Entitlements, customer_document, plan_document
 from gateway.errors import IdempotencyKeyReusedError
@@ -114,7 +115,8 @@ async def desk(
     counters = Counters(address, timeout_ms=500)
     await counters.start()
     entitlements = Entitlements(fresh_for_s=30, usable_for_s=1000)
-    documents = Documents(address, on_change=entitlements.forget, on_regained=lambda: None, timeout_ms=500)
+    hearing = Hearing(on_change=entitlements.forget, on_missed=lambda: None, on_confirmed=lambda _: None)
+    documents = Documents(address, hearing, timeout_ms=500)
     await documents.start()
     fetched: list[str] = []
     fetch = documents.fetch
@@ -164,6 +166,19 @@ async def test_what_was_prepared_is_doubted_and_grows_old(desk: Desk, monkeypatc
         assert prepared.found is found
         await desk.decide(prepared, 60.0)
         assert len(desk.fetched) == 2
+
+
+async def test_what_is_confirmed_is_not_read_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand checks, one a minute, by who is known and who is not: each document is read once."""
+    known, stranger = desk.checker.prepare(Claim("acme", "beta")), desk.checker.prepare(Claim("stranger", "beta"))
+    began_s = asyncio.get_running_loop().time()
+    for minute in range(500):
+        now_s = began_s + minute * 60
+        monkeypatch.setattr(desk.checker, "_time", lambda now_s=now_s: now_s)
+        desk.entitlements.confirm(now_s - 0.5)
+        await desk.decide(known)
+        await desk.decide(stranger)
+    assert desk.fetched == [customer_document("acme"), plan_document("acme", 1), customer_document("stranger")]
 
 
 async def test_what_was_prepared_ends_with_its_window(desk: Desk) -> None:
