@@ -1,32 +1,48 @@
-"""How two servers are compared: short blocks in turns, there and back, and what disturbed a block has it done again.
+"""How servers are compared: a moment of load on each in turns, there and back, over and over.
 
-A pass measures every subject once; each second pass goes backwards (ABBA), so that what drifts meets all alike. A ratio
-is taken within one pass, and what is told of ratios is their median, with the interval that resampling them gives.
+A pass puts load on every subject for a fraction of a second; each second pass goes backwards (ABBA). A machine that is
+shared is now fast and now slow, for seconds: within one pass all meet the same. What a decision costs is all that was
+computed by all that was decided, so that work which comes in lumps is paid; the interval of a ratio is that of whole
+passes drawn anew. What disturbed a pass has it done again, by a rule that stands here.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import random
 import statistics
+import time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from benchmarks import load
-from benchmarks.processes import Shares, reading
+from benchmarks.load import Load, Work
+from benchmarks.processes import Shares, on_core, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from benchmarks.histogram import Histogram
     from benchmarks.load import Outcome, Shape
     from benchmarks.processes import Reading, Server
-    from benchmarks.workload import Workload
 
 STOLEN_MAX: Final = 0.01
 FOREIGN_MAX: Final = 0.03
-"""A block in which the machine's owner or other processes took more than this is done again."""
+"""A pass in which the machine's owner or other processes took more than this is done again."""
+
+BUSY_MAX: Final = 0.8
+"""A generator that computes for more of the time than this holds its server up; that is told, too."""
 
 RESAMPLES: Final = 2000
 SEED: Final = 1
+
+
+class Asked(Work, Protocol):
+    """Work whose requests hold so many decisions each."""
+
+    @property
+    def decisions(self) -> int:
+        """How many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +51,10 @@ class Subject:
 
     name: str
     server: Server
-    workload: Workload
+    work: Asked
     shape: Shape
-    after: Callable[[], None]
-    """What has to be done behind each block, such as emptying what it filled."""
+    load_on: int | None = None
+    """The core from which it is asked; None: from where we are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,116 +68,133 @@ class Block:
     decisions: int
     seconds: float
     cpu_us: float
-    """What the server's process tree computed for one decision."""
-    generator_busy: float
-    foreign: float
-    stolen: float
+    """What the server's process tree computed, for all decisions."""
+    busy: float
+    """Of the generator."""
     p50_us: float | None
     p99_us: float | None
-
-    @property
-    def disturbed(self) -> bool:
-        """Whether others took too much of the machine."""
-        return self.foreign > FOREIGN_MAX or self.stolen > STOLEN_MAX
+    late_p50_us: float | None
+    """Of the generator: part of the latency."""
 
 
 @dataclass(slots=True)
 class Session:
-    """Every block of a run, and how many may still be done again; beyond that they are kept and counted."""
+    """Every block of a run, and how many passes may still be done again; beyond that they are kept and counted."""
 
-    seconds: float
-    warm_s: float
     redos_left: int
     progress: Callable[[str], None]
     kept: list[Block] = field(default_factory=list)
     dropped: list[Block] = field(default_factory=list)
-    _next_numbers: dict[str, int] = field(default_factory=dict)
+    kept_though_disturbed: int = 0
+    held_up: list[str] = field(default_factory=list)
+    """Who may have waited for the generator."""
 
-    def compare(self, subjects: Sequence[Subject], passes: int) -> Figures:
-        """Measure the subjects in turns."""
+    def compare(
+        self, subjects: Sequence[Subject], passes: int, seconds: float, after: Callable[[], None] = lambda: None
+    ) -> Figures:
+        """Measure the subjects in turns, each for so long a pass; `after` empties what a pass filled."""
+        self.progress(f"{passes} × {seconds:g} s: {', '.join(subject.name for subject in subjects)}")
         begun = len(self.kept)
-        for place in range(passes):
-            for subject in subjects if place % 2 == 0 else reversed(subjects):
-                self.progress(f"{subject.name} on {subject.shape}, pass {place + 1} of {passes}")
-                self.kept.append(self._undisturbed(subject, place))
-        return Figures(self.kept[begun:])
+        with contextlib.ExitStack() as stack:
+            loads = [(one, stack.enter_context(connected(one))) for one in subjects]
+            for place in range(passes):
+                self._pass(loads if place % 2 == 0 else loads[::-1], place, seconds, after)
+        found = Figures(self.kept[begun:])
+        self.held_up += [one.name for one in subjects if found.middle(one.name, "busy") > BUSY_MAX]
+        return found
 
-    def settle(self, subject: Subject, seconds: float) -> None:
-        """Ask for a while and measure nothing."""
-        self.progress(f"{subject.name} on {subject.shape}, settling")
-        outcome = load.put(
-            *(subject.server.address, subject.workload, subject.shape),
-            warm_s=0,
-            seconds=seconds,
-            look=lambda: None,
-            first_number=self._next_numbers.get(subject.name, 0),
-        )
-        self._next_numbers[subject.name] = outcome.next_number
-        subject.after()
+    def settle(self, subject: Subject, after: Callable[[], None], seconds: float, calls: float = math.inf) -> None:
+        """Ask for so long or so much, a second at a time, and measure nothing."""
+        self.progress(f"{subject.name}: settling")
+        until_s = time.monotonic() + seconds
+        with connected(subject) as load:
+            while load.asked < calls and (left_s := until_s - time.monotonic()) > 0:
+                load.put(min(1.0, left_s), lambda: None)
+                after()
 
-    def _undisturbed(self, subject: Subject, place: int) -> Block:
+    def _pass(
+        self, loads: Sequence[tuple[Subject, Load]], place: int, seconds: float, after: Callable[[], None]
+    ) -> None:
         while True:
-            block = self._measured(subject, place)
-            subject.after()
-            if not block.disturbed or self.redos_left == 0:
-                return block
+            begun = reading(loads[0][0].server.pid)
+            blocks = [measured(subject, load, place, seconds) for subject, load in loads]
+            shares = Shares.between(begun, reading(loads[0][0].server.pid))
+            after()
+            disturbed = shares.foreign > FOREIGN_MAX or shares.stolen > STOLEN_MAX
+            if not disturbed or self.redos_left == 0:
+                self.kept += blocks
+                self.kept_though_disturbed += disturbed
+                return
             self.redos_left -= 1
-            self.dropped.append(block)
-
-    def _measured(self, subject: Subject, place: int) -> Block:
-        outcome: Outcome[Reading] = load.put(
-            subject.server.address,
-            subject.workload,
-            subject.shape,
-            warm_s=self.warm_s,
-            seconds=self.seconds,
-            look=lambda: reading(subject.server.pid),
-            first_number=self._next_numbers.get(subject.name, 0),
-        )
-        self._next_numbers[subject.name] = outcome.next_number
-        shares = Shares.between(outcome.before, outcome.after)
-        decisions = outcome.calls * subject.workload.decisions
-        latency_ns = outcome.latency_ns
-        return Block(
-            subject=subject.name,
-            shape=str(subject.shape),
-            place=place,
-            decisions=decisions,
-            seconds=outcome.seconds,
-            cpu_us=shares.server_s / max(decisions, 1) * 1e6,
-            generator_busy=outcome.busy,
-            foreign=shares.foreign,
-            stolen=shares.stolen,
-            p50_us=latency_ns.percentile(50) / 1000 if latency_ns.count else None,
-            p99_us=latency_ns.percentile(99) / 1000 if latency_ns.count else None,
-        )
+            self.dropped += blocks
 
     def document(self) -> dict[str, Any]:
         """Everything, raw."""
         return {
             "rule": {"stolen_max": STOLEN_MAX, "foreign_max": FOREIGN_MAX},
-            "kept_though_disturbed": sum(block.disturbed for block in self.kept),
+            "passes_kept_though_disturbed": self.kept_though_disturbed,
             "kept": [asdict(block) for block in self.kept],
             "dropped": [asdict(block) for block in self.dropped],
         }
 
 
+def connected(subject: Subject) -> contextlib.closing[Load]:
+    """Open a subject's connections for a while."""
+    return contextlib.closing(Load(subject.server.address, subject.work, subject.shape))
+
+
+def measured(subject: Subject, load: Load, place: int, seconds: float) -> Block:
+    """Put load on a subject once."""
+    with on_core(subject.load_on) if subject.load_on is not None else contextlib.nullcontext():
+        outcome: Outcome[Reading] = load.put(seconds, lambda: reading(subject.server.pid))
+    return Block(
+        subject=subject.name,
+        shape=str(subject.shape),
+        place=place,
+        decisions=outcome.calls * subject.work.decisions,
+        seconds=outcome.seconds,
+        cpu_us=Shares.between(outcome.before, outcome.after).server_s * 1e6,
+        busy=outcome.busy,
+        p50_us=_us(outcome.latency_ns, 50),
+        p99_us=_us(outcome.latency_ns, 99),
+        late_p50_us=_us(outcome.lateness_ns, 50),
+    )
+
+
+def _us(times_ns: Histogram, percent: float) -> float | None:
+    return times_ns.percentile(percent) / 1000 if times_ns.count else None
+
+
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The median of paired ratios, and the interval that holds it in 95 of 100 resamples."""
+    """A ratio, and the interval that holds it in 95 of 100 resamples."""
 
-    median: float
+    value: float
     low: float
     high: float
     pairs: int
 
     @classmethod
-    def of(cls, ratios: Sequence[float]) -> Ratio:
+    def of_sums(cls, pairs: Sequence[tuple[float, float, float, float]]) -> Ratio:
+        """Divide a/b of all by c/d of all, for (a, b, c, d) of each pass."""
+        return cls._resampled(pairs, _of_sums)
+
+    @classmethod
+    def of_medians(cls, ratios: Sequence[float]) -> Ratio:
+        """Take the middle one."""
+        return cls._resampled(ratios, statistics.median)
+
+    @classmethod
+    def _resampled(cls, pairs: Sequence[Any], told: Callable[[Sequence[Any]], float]) -> Ratio:
         """Resample; the same every time."""
         draw = random.Random(SEED)  # noqa: S311 - no secret
-        medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
-        low, high = medians[int(RESAMPLES * 0.025)], medians[int(RESAMPLES * 0.975)]
-        return cls(statistics.median(ratios), low, high, len(ratios))
+        found = sorted(told(draw.choices(pairs, k=len(pairs))) for _ in range(RESAMPLES))
+        return cls(told(pairs), found[int(RESAMPLES * 0.025)], found[int(RESAMPLES * 0.975)], len(pairs))
+
+
+def _of_sums(pairs: Sequence[tuple[float, float, float, float]]) -> float:
+    a, b, c, d = (math.fsum(column) for column in zip(*pairs, strict=True))
+    return (a / b) / (c / d)
 
 
 class Figures:
@@ -175,17 +208,27 @@ class Figures:
     def cpu_ratio(self, one: str, other: str) -> Ratio:
         """Compare what a decision costs."""
         pairs = zip(self._by_subject[one], self._by_subject[other], strict=True)
-        return Ratio.of([mine.cpu_us / theirs.cpu_us for mine, theirs in pairs])
+        return Ratio.of_sums([(a.cpu_us, a.decisions, b.cpu_us, b.decisions) for a, b in pairs])
 
     def cpu_us(self, subject: str) -> float:
-        """Tell what a decision costs, in the middle."""
-        return statistics.median(block.cpu_us for block in self._by_subject[subject])
+        """Tell what a decision costs."""
+        blocks = self._by_subject[subject]
+        return sum(block.cpu_us for block in blocks) / sum(block.decisions for block in blocks)
+
+    def decisions(self, subject: str) -> int:
+        """Tell how many there were."""
+        return sum(block.decisions for block in self._by_subject[subject])
 
     def rate_hz(self, subject: str) -> float:
-        """Tell how many decisions there were in a second, in the middle."""
-        return statistics.median(block.decisions / block.seconds for block in self._by_subject[subject])
+        """Tell how many decisions there were in a second."""
+        blocks = self._by_subject[subject]
+        return sum(block.decisions for block in blocks) / sum(block.seconds for block in blocks)
 
-    def latencies_us(self, subject: str) -> list[tuple[float, float]]:
-        """List the 50th and 99th percentile of each block."""
-        found = [(block.p50_us, block.p99_us) for block in self._by_subject[subject]]
-        return [(p50, p99) for p50, p99 in found if p50 is not None and p99 is not None]
+    def middle(self, subject: str, field: str) -> float:
+        """Tell the middle of a field, such as `p50_us`."""
+        return float(statistics.median(getattr(block, field) for block in self._by_subject[subject]))
+
+    def added(self, one: str, other: str, field: str) -> Ratio:
+        """Compare what `one` takes longer than `other` with what the other takes, pass by pass."""
+        pairs = zip(self._by_subject[one], self._by_subject[other], strict=True)
+        return Ratio.of_medians([getattr(a, field) / getattr(b, field) - 1 for a, b in pairs])

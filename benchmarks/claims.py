@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from msgspec.structs import replace
 
 from gateway.counters import keys
-from gateway.counters.connection import pack
-from gateway.counters.consume import COUNTED, command, command_of_many, read_many
+from gateway.counters.consume import COUNTED, SCRIPT, command, command_of_many, read_many
 from gateway.counters.footing import Footing
 from gateway.counters.order import Order, Quota, Span
 from gateway.counters.usage import pack_claim
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.workload import Draw
+    from gateway.counters.connection import Connection
 
 LIMIT: Final = 10**12
 WINDOW_MS: Final = 365 * 86_400_000
@@ -36,13 +36,20 @@ class Claims:
         self._draw = draw
         self._from_ms = time.time_ns() // 1_000_000 - WINDOW_MS // 2
 
-    def register(self) -> list[bytes]:
-        """Have the script know us in every bucket."""
-        return [pack("HSET", keys.head(bucket), self.gateway, 0) for bucket in range(keys.BUCKETS)]
+    @classmethod
+    async def open(cls, redis: Connection, feature: str, draw: Draw) -> Self:
+        """Have Redis know the script, and the script us in every bucket."""
+        await redis.call("SCRIPT", "LOAD", SCRIPT)
+        line = await redis.call("HGET", keys.head(0), "line")
+        assert isinstance(line, bytes), "no keeper has opened this Redis"
+        claims = cls(line.decode(), feature, draw)
+        for bucket in range(keys.BUCKETS):
+            await redis.call("HSET", keys.head(bucket), claims.gateway, 0)
+        return claims
 
-    def __getitem__(self, number: int) -> bytes:
-        """Pack the claim of a number, from 1."""
-        return command(self._footing, self.order(self._draw[number]), number)
+    def call(self, drawn: int, number: int) -> bytes:
+        """Pack the claim of who is drawn at a place, under a number that rises from 1 with every claim."""
+        return command(self._footing, self.order(self._draw[drawn]), number)
 
     def together(self, customers: Sequence[str], numbers: Sequence[int]) -> bytes:
         """Pack one call for claims of several customers of one bucket."""

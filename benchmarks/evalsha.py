@@ -1,122 +1,80 @@
-"""How long one call of the script takes a process such as the gateway, with nothing else to do: run as a program.
-
-It counts claims of the same customers over the same kind of socket, keeps so many calls in flight, and prints the
-percentiles of their round trips in microseconds as JSON.
-"""
+"""The script called bare: what the gateway asks Redis, over the same kind of socket, with nothing in front of it."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
-import sys
-import time
+import itertools
+import socket
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import hiredis
-import uvloop
 
-from benchmarks.claims import Claims, counted
-from benchmarks.histogram import Histogram
-from benchmarks.workload import Draw
-from gateway.counters import keys
-from gateway.counters.connection import pack
-from gateway.counters.consume import SCRIPT
+from benchmarks.claims import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-WARM_SHARE: Final = 0.2
-"""The first part of the calls is not measured."""
+    from benchmarks.claims import Claims
+    from benchmarks.wire import Reply
 
-
-class Pipe(asyncio.Protocol):
-    """A bare connection: bytes out, replies to callbacks in order."""
-
-    def __init__(self) -> None:
-        self._reader = hiredis.Reader()
-        self._waiting: deque[Callable[[Any], None]] = deque()
-        self._transport: Any = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """Hand over what came."""
-        self._reader.feed(data)
-        while (answer := self._reader.gets()) is not False:
-            self._waiting.popleft()(answer)
-
-    def send(self, packed: bytes, reply: Callable[[Any], None]) -> None:
-        """Send a command at once."""
-        self._waiting.append(reply)
-        self._transport.write(packed)
-
-    def ask(self, packed: bytes) -> asyncio.Future[Any]:
-        """Send a command and await its reply."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.send(packed, future.set_result)
-        return future
+RECEIVE_BYTES: Final = 1 << 18
+WRONG_MAX: Final = 5
+_INCOMPLETE: Final = object()
 
 
-async def measure(path: str, customers: int, feature: str, depth: int, seconds: float) -> dict[str, float]:
-    """Keep so many calls in flight for a while; raises RuntimeError when one is not counted."""
-    loop = asyncio.get_running_loop()
-    _, pipe = await loop.create_unix_connection(Pipe, path)
-    await pipe.ask(pack("SCRIPT", "LOAD", SCRIPT))
-    line = await pipe.ask(pack("HGET", keys.head(0), "line"))
-    claims = Claims(line.decode(), feature, Draw(customers))
-    alike = [claims.order(Draw(customers)[1])]
-    for packed in claims.register():
-        await pipe.ask(packed)
-    latency_ns, done = Histogram(), asyncio.Event()
-    begun_ns = time.perf_counter_ns()
-    from_ns, until_ns = begun_ns + int(seconds * WARM_SHARE * 1e9), begun_ns + int(seconds * 1e9)
-    last = in_flight = 0
+class Script:
+    """Claims of the customers that are drawn, each in a call of its own; the load generator asks them like checks."""
 
-    def send() -> None:
-        nonlocal last, in_flight
-        last, in_flight = last + 1, in_flight + 1
-        packed = claims[last]
-        sent_ns = time.perf_counter_ns()
+    decisions: Final = 1
 
-        def answered(answer: Any) -> None:
-            nonlocal in_flight
-            now_ns = time.perf_counter_ns()
-            in_flight -= 1
-            if not counted(answer, alike):
-                raise RuntimeError(f"the script was to count, and answered {answer!r}")
-            if sent_ns >= from_ns:
-                latency_ns.add(now_ns - sent_ns)
-            if now_ns < until_ns:
-                send()
-            elif not in_flight:
-                done.set()
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+        self._numbers = itertools.count(1)
 
-        pipe.send(packed, answered)
+    def connect(self, target: str) -> Pipe:
+        """Connect to Redis, which listens at a path."""
+        return Pipe(target, lambda drawn: self._claims.call(drawn, next(self._numbers)))
 
-    for _ in range(depth):
-        send()
-    async with asyncio.timeout(seconds + 5):
-        await done.wait()
-    p50, p99 = (latency_ns.percentile(percent) / 1000 for percent in (50, 99))
-    return {"p50_us": p50, "p99_us": p99, "calls": latency_ns.count}
+    def mistakes(self, replies: Iterable[Reply]) -> list[str]:
+        """Name the calls that did not count their claim."""
+        wrong = (f"call {number}: {answer!r}" for number, answer, _ in replies if not _counted(answer))
+        return [mistake for mistake, _ in zip(wrong, range(WRONG_MAX), strict=False)]
 
 
-def main() -> None:
-    """Read the arguments, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("path", help="the unix socket of Redis")
-    parser.add_argument("--customers", type=int, default=10_000)
-    parser.add_argument("--feature", default="metered_0")
-    parser.add_argument("--depth", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1.0)
-    given = parser.parse_args()
-    measured = measure(given.path, given.customers, given.feature, given.depth, given.seconds)
-    sys.stdout.write(json.dumps(uvloop.run(measured)) + "\n")
+def _counted(answer: object) -> bool:
+    return isinstance(answer, bytes) and counted(answer)
 
 
-if __name__ == "__main__":
-    main()
+class Pipe:
+    """One connection; replies come in the order of the calls."""
+
+    ready: Final = True
+
+    def __init__(self, path: str, packed: Callable[[int], bytes]) -> None:
+        """Connect; `packed` makes the call of a number."""
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.replies: list[Reply] = []
+        self.unsent = bytearray()
+        self._packed = packed
+        self._numbers: deque[int] = deque()
+        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
+
+    def ask(self, numbers: Iterable[int]) -> None:
+        """Call the script for the claims of these numbers, in one write."""
+        asked = list(numbers)
+        self._numbers.extend(asked)
+        self.socket.sendall(b"".join(map(self._packed, asked)))
+
+    def receive(self) -> None:
+        """Read what is there."""
+        self._reader.feed(self.socket.recv(RECEIVE_BYTES))
+        while (answer := self._reader.gets()) is not _INCOMPLETE:
+            self.replies.append((self._numbers.popleft(), answer, ""))
+
+    def flush(self) -> None:
+        """Nothing is ever left to write: `ask` waits until Redis has taken all."""
+
+    def close(self) -> None:
+        """Hang up."""
+        self.socket.close()

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import statistics
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.blocks import Figures, Ratio, Session, Subject
+from benchmarks.blocks import Figures, Session, Subject
+from benchmarks.claims import Claims
+from benchmarks.evalsha import Script
 from benchmarks.load import Shape
-from benchmarks.processes import PYTHON, cores, run
 from benchmarks.report import Figure
+from benchmarks.saturation import saturation_hz
 from benchmarks.script_cost import TOGETHER, ScriptCost
 from benchmarks.stage import SWITCH, Size, Stage, StageError, metered, stage
-from benchmarks.workload import Draw, batches, checks
+from benchmarks.workload import DRAWS, Draw, batches, checks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from benchmarks.processes import Cores
     from benchmarks.report import Report
 
 METERED: Final = metered(0)
@@ -27,8 +29,10 @@ BATCHED: Final = [metered(place) for place in range(8)]
 USUAL: Final = Shape(4, 16)
 OTHERS: Final = (Shape(64, 1), Shape(1, 1))
 OF_SATURATION: Final = 0.5
+BESIDE: Final = (0.25, 0.75)
+BESIDE_PASSES: Final = 5
+SEARCH_S: Final = 0.6
 SCRIPT_CALLS: Final = 5000
-DEPTHS: Final = (1, 16)
 FURTHER: Final = (1, 7, 15)
 
 GROWTH: Final = {
@@ -37,22 +41,24 @@ GROWTH: Final = {
     "plans": (Size(plans=10), Size(plans=1000)),
 }
 GROWTH_MAX: Final = 1.1
-SETTLE_S: Final = 15.0
-"""So long a product of any size is asked before it is measured: what it keeps in memory is there then."""
+SETTLED: Final = 30
+"""So many checks a customer, but no more than are drawn, before a product of any size is measured."""
 
+SETTLE_S_MAX: Final = 60.0
 
-STEADY_S: Final = 2.0
+STEADY_S: Final = 3.0
 BATCHES_STEADY_S: Final = 8.0
-"""So long is asked before blocks of one second are: eighty thousand claims are then known that a batch may hold."""
+"""So long is asked before anything is measured: eighty thousand claims are then known that a batch may hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What every figure needs: where blocks are measured, where its result goes, and how many pairs there shall be."""
+    """What every figure needs: where blocks are measured, where its result goes, how many passes, how long a moment."""
 
     session: Session
     report: Report
     passes: int
+    seconds: float
 
 
 def cost(of: Run, played: Stage, *, keyed: bool) -> Figures:
@@ -61,18 +67,18 @@ def cost(of: Run, played: Stage, *, keyed: bool) -> Figures:
     strict = checks(draw, METERED, headers)
     with played.baseline("naive", played.redis_url) as naive, played.baseline("empty") as empty:
         subjects = [
-            Subject("strict", product, strict, USUAL, played.trim),
-            Subject("boolean", product, checks(draw, SWITCH, headers, counted=False), USUAL, played.trim),
-            Subject("naive", naive, checks(draw, METERED), USUAL, played.trim),
-            Subject("batch64", product, batches(draw, BATCHED, BATCH, headers), USUAL, played.trim),
-            Subject("empty", empty, checks(draw, METERED, counted=False), USUAL, played.trim),
-            Subject("strict again", product, strict, USUAL, played.trim),
+            Subject("strict", product, strict, USUAL),
+            Subject("boolean", product, checks(draw, SWITCH, headers, counted=False), USUAL),
+            Subject("naive", naive, checks(draw, METERED), USUAL),
+            Subject("batch64", product, batches(draw, BATCHED, BATCH, headers), USUAL),
+            Subject("empty", empty, checks(draw, METERED, counted=False), USUAL),
+            Subject("strict again", product, strict, USUAL),
         ]
         if keyed:
-            subjects.append(Subject("keyed", product, checks(draw, METERED, headers, keyed=True), USUAL, played.trim))
+            subjects.append(Subject("keyed", product, checks(draw, METERED, headers, keyed=True), USUAL))
         for subject, seconds in ((subjects[0], STEADY_S), (subjects[3], BATCHES_STEADY_S)):
-            of.session.settle(subject, seconds)
-        found = of.session.compare(subjects, of.passes)
+            of.session.settle(subject, played.trim, seconds)
+        found = of.session.compare(subjects, of.passes, of.seconds, played.trim)
     add = of.report.add
     add("strict_vs_naive", "strict check / naive service", found.cpu_ratio("strict", "naive"), 0.05)
     add("strict_vs_empty_grpc_aio", "strict check / empty grpc.aio handler", found.cpu_ratio("strict", "empty"), 0.09)
@@ -94,58 +100,53 @@ def other_shapes(of: Run, played: Stage) -> None:
     with played.baseline("naive", played.redis_url) as naive, played.baseline("empty") as empty:
         for shape in OTHERS:
             subjects = [
-                Subject("strict", played.product, checks(draw, METERED, played.headers), shape, played.trim),
-                Subject("naive", naive, checks(draw, METERED), shape, played.trim),
-                Subject("empty", empty, checks(draw, METERED, counted=False), shape, played.trim),
+                Subject("strict", played.product, checks(draw, METERED, played.headers), shape),
+                Subject("naive", naive, checks(draw, METERED), shape),
+                Subject("empty", empty, checks(draw, METERED, counted=False), shape),
             ]
-            found = of.session.compare(subjects, of.passes)
+            found = of.session.compare(subjects, of.passes, of.seconds, played.trim)
             for other in ("naive", "empty"):
                 name = f"strict_vs_{other}_{shape.connections}x{shape.streams}"
                 of.report.add(name, f"strict check / {other}, {shape}", found.cpu_ratio("strict", other))
 
 
-def latency(of: Run, played: Stage, saturation_hz: float) -> None:
-    """Compare how long a check takes at half of what the product can, with a bare call of the script."""
+async def latency(of: Run, played: Stage, closed_loop_hz: float, beside: Sequence[float] = ()) -> None:
+    """Compare how long a check takes with how long the script alone takes, both called at half of saturation.
+
+    Saturation is the highest rate that the whole chain keeps up with. The same generator asks at the same fixed times
+    for the same customers: the product from the core that Redis has, and Redis itself from the core that the product
+    has, as a process there would that needs no gateway. Both are asked over a unix socket, and both count from when a
+    call was due, the generator's own waking up included. `beside` are other parts of saturation, which are only told.
+    """
     draw = Draw(played.size.customers)
-    shape = Shape(USUAL.connections, rate_hz=saturation_hz * OF_SATURATION)
-    subject = Subject("at half", played.product, checks(draw, METERED, played.headers), shape, played.trim)
-    checked: list[tuple[float, float]] = []
-    bare: dict[int, list[tuple[float, float]]] = {depth: [] for depth in DEPTHS}
-    for place in range(of.passes):
-        for step in ("check", *DEPTHS) if place % 2 == 0 else (*reversed(DEPTHS), "check"):
-            if isinstance(step, int):
-                of.session.progress(f"bare EVALSHA, {step} in flight, pass {place + 1} of {of.passes}")
-                bare[step].append(_evalsha(played, step, of.session.seconds))
-            else:
-                checked += of.session.compare([subject], 1).latencies_us("at half")
-    for place, percent in enumerate(("p50", "p99")):
-        added = [mine[place] / theirs[place] - 1 for mine, theirs in zip(checked, bare[1], strict=True)]
-        about = f"{percent} added / a bare EVALSHA's {percent}, at half of saturation"
-        of.report.add(f"{percent}_added_vs_evalsha", about, Ratio.of(added), 1 if percent == "p50" else None)
-        of.report.numbers[f"check at half of saturation: {percent} in µs"] = statistics.median(
-            one[place] for one in checked
-        )
-        for depth in DEPTHS:
-            middle = statistics.median(one[place] for one in bare[depth])
-            of.report.numbers[f"bare EVALSHA, {depth} in flight: {percent} in µs"] = middle
+    work = checks(draw, METERED, played.headers)
+    script = Script(await Claims.open(played.redis, METERED, draw))
 
+    def check(rate_hz: float) -> Subject:
+        return Subject("check", played.nearby, work, Shape(USUAL.connections, rate_hz=rate_hz))
 
-def _evalsha(played: Stage, depth: int, seconds: float) -> tuple[float, float]:
-    """Measure it from the core of the server, as the product asks."""
-    size = ["--customers", str(played.size.customers), "--feature", METERED]
-    command = [
-        *PYTHON,
-        "benchmarks.evalsha",
-        played.redis_path,
-        *size,
-        "--depth",
-        str(depth),
-        "--seconds",
-        str(seconds),
-    ]
-    told = json.loads(run(command, core=played.server_core))
-    played.trim()
-    return told["p50_us"], told["p99_us"]
+    def both(part: float, passes: int) -> Figures:
+        shape = Shape(1, rate_hz=most_hz * part)
+        bare = Subject("bare EVALSHA", played.store, script, shape, load_on=played.on.measured)
+        found = of.session.compare([check(most_hz * part), bare], passes, of.seconds, played.trim)
+        for subject in ("check", bare.name):
+            numbers = {f"{percent} in µs": found.middle(subject, f"{percent}_us") for percent in ("p50", "p99")}
+            numbers["µs of its p50 until it was sent"] = found.middle(subject, "late_p50_us")
+            of.report.numbers.update(
+                {f"{subject} at {part:g} of saturation: {what}": number for what, number in numbers.items()}
+            )
+        return found
+
+    of.session.progress("looking for saturation")
+    most_hz = saturation_hz(check, closed_loop_hz, SEARCH_S, played.trim)
+    of.report.numbers["saturation: checks a second that are kept up with"] = most_hz
+    half = both(OF_SATURATION, of.passes)
+    for percent, at_most in (("p50", 1.0), ("p99", None)):
+        about = f"{percent} added / {percent} of a bare EVALSHA, at half of saturation"
+        ratio = half.added("check", "bare EVALSHA", f"{percent}_us")
+        of.report.add(f"{percent}_added_vs_evalsha", about, ratio, at_most)
+    for part in beside:
+        both(part, BESIDE_PASSES)
 
 
 async def script(of: Run, played: Stage) -> None:
@@ -161,27 +162,43 @@ async def script(of: Run, played: Stage) -> None:
     of.report.add("script_together", f"Redis: {TOGETHER} claims in a call / in {TOGETHER} calls", together, 0.7)
 
 
-async def growth(of: Run, folder: Path) -> None:
+async def growth(of: Run, folder: Path, on: Cores) -> None:
     """Compare a small product with a large one, for each thing that may be many."""
     for what, sizes in GROWTH.items():
         few, many = (getattr(size, what) for size in sizes)
         about = f"strict check with {many:,} {what} / with {few:,}"
         try:
-            found = await _grown(of, folder, what, sizes)
+            found = await _grown(of, folder, what, sizes, on)
         except StageError as error:
             of.report.notes.append(f"{about}: not measured, {error}")
         else:
             of.report.add(f"growth_{what}", about, found.cpu_ratio(f"many {what}", f"few {what}"), GROWTH_MAX)
 
 
-async def _grown(of: Run, folder: Path, what: str, sizes: tuple[Size, Size]) -> Figures:
+async def _grown(of: Run, folder: Path, what: str, sizes: tuple[Size, Size], on: Cores) -> Figures:
+    """Measure both in the steady state: customers come by Zipf's law among all there are, and have all asked before.
+
+    What a larger product then pays for is what does not stay in memory or in the processor's caches. How often a
+    document was read from Redis is told beside it.
+    """
     async with AsyncExitStack() as stack:
-        subjects = []
+        played, subjects = [], []
         for label, size in zip(("few", "many"), sizes, strict=True):
             place = folder / f"{what}-{label}"
             place.mkdir()
-            played = await stack.enter_async_context(stage(place, size, cores(), of.session.progress))
-            workload = checks(Draw(size.customers), METERED, played.headers)
-            subjects.append(Subject(f"{label} {what}", played.product, workload, USUAL, played.trim))
-            of.session.settle(subjects[-1], SETTLE_S)
-        return of.session.compare(subjects, of.passes)
+            played.append(await stack.enter_async_context(stage(place, size, on, of.session.progress)))
+            workload = checks(Draw(size.customers), METERED, played[-1].headers)
+            subjects.append(Subject(f"{label} {what}", played[-1].product, workload, USUAL))
+            of.session.settle(subjects[-1], played[-1].trim, SETTLE_S_MAX, min(DRAWS, SETTLED * size.customers))
+
+        def trim() -> None:
+            for one in played:
+                one.trim()
+
+        before = [one.fetched() for one in played]
+        found = of.session.compare(subjects, of.passes, of.seconds, trim)
+        for one, subject, begun in zip(played, subjects, before, strict=True):
+            share = (one.fetched() - begun) / found.decisions(subject.name)
+            of.report.numbers[f"{subject.name}: documents read of a thousand checks"] = share * 1000
+            of.report.numbers[f"{subject.name}: µs of processor time a decision"] = found.cpu_us(subject.name)
+    return found

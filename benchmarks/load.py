@@ -2,6 +2,7 @@
 
 Closed loop, for what a call costs: each connection keeps so many calls in flight. Open loop, for latency: the n-th call
 is due at a fixed time, is sent as soon as that has come, and its latency counts from when it was due, whoever was late.
+Connections stay, and load comes in stretches; behind each we wait for every reply, so that none is paid in the next.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ import select
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from benchmarks.histogram import Histogram
-from benchmarks.wire import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Callable, Iterable
 
-    from benchmarks.workload import Workload
+    from benchmarks.wire import Reply
 
 Seen = TypeVar("Seen")
 
-BUSY_MAX: Final = 0.8
-"""A generator that computes for more of the time than this measures itself."""
+WARM_SHARE: Final = 0.2
+"""In the open loop the first part of a stretch is not clocked: its first calls find everybody asleep."""
 
 CONNECT_S_MAX: Final = 5.0
 DRAIN_S_MAX: Final = 5.0
@@ -37,7 +38,51 @@ TIMER_SLACK_NS: Final = 1000
 
 
 class LoadError(Exception):
-    """What was measured means nothing: replies were wrong or missing, or the generator had too little time."""
+    """What was measured means nothing: replies were wrong or missing."""
+
+
+class OverloadError(LoadError):
+    """More was asked than could be answered."""
+
+
+class Caller(Protocol):
+    """One connection with many calls in flight; we poll its socket, and read `replies` as they come."""
+
+    replies: list[Reply]
+
+    @property
+    def socket(self) -> socket.socket:
+        """To be polled."""
+
+    @property
+    def unsent(self) -> bytearray:
+        """What the socket did not take yet."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server has greeted us."""
+
+    def ask(self, numbers: Iterable[int]) -> None:
+        """Send these requests in one write."""
+
+    def receive(self) -> None:
+        """Read what is there; calls that ended are appended to `replies`."""
+
+    def flush(self) -> None:
+        """Go on writing what the socket did not take."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+class Work(Protocol):
+    """What is asked, over what kind of connection, and what is wrong with the replies."""
+
+    def connect(self, target: str) -> Caller:
+        """Open one connection."""
+
+    def mistakes(self, replies: Iterable[Reply]) -> list[str]:
+        """Name what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,164 +99,161 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[Seen]):
-    """What happened between warm-up and end, and what `look` saw at these two moments."""
+    """What happened in a stretch, and what `look` saw before its first call and behind its last reply."""
 
     calls: int
+    in_time: float
+    """Which part of the calls had ended when the last one had fallen due: the others were queueing."""
     seconds: float
     busy: float
     """For which part of that time the generator itself computed."""
     latency_ns: Histogram
-    """Of the calls that fell due in that time; empty in the closed loop."""
+    """Empty in the closed loop."""
+    lateness_ns: Histogram
+    """How long after its time a call was sent; that is in its latency, too."""
     before: Seen
     after: Seen
-    next_number: int
-    """Of the request that comes next, should the same load go on."""
 
 
-def put(
-    target: str,
-    workload: Workload,
-    shape: Shape,
-    *,
-    warm_s: float,
-    seconds: float,
-    look: Callable[[], Seen],
-    first_number: int = 0,
-) -> Outcome[Seen]:
-    """Put load on a server, from a request's number on.
+class Load:
+    """Connections to one server, and the requests that go over them in the order of their numbers."""
 
-    Raises LoadError when a reply is wrong or missing, WireError on what is no gRPC over HTTP/2.
-    """
-    _wake_in_time()
-    clients = [Client(target, workload.blocks, workload.body) for _ in range(shape.connections)]
-    run = _Run(clients, shape, first_number)
-    try:
-        gc.collect()
-        gc.disable()
-        outcome = run.measured(warm_s, seconds, look)
-    finally:
-        gc.enable()
-        run.close()
-    replies = itertools.chain.from_iterable(client.replies for client in clients)
-    if mistakes := workload.mistakes(replies):
-        raise LoadError("\n  ".join([f"{run.asked:,} calls to {target}, and among the replies:", *mistakes]))
-    if outcome.busy > BUSY_MAX:
-        raise LoadError(
-            f"the generator computed for {outcome.busy:.0%} of the time; above {BUSY_MAX:.0%} it measures itself"
-        )
-    return outcome
-
-
-class _Run:
-    """One stretch of load, from connecting to the last reply."""
-
-    def __init__(self, clients: list[Client], shape: Shape, first_number: int) -> None:
-        self.clients = clients
-        self._first_number = first_number
+    def __init__(self, target: str, work: Work, shape: Shape) -> None:
+        """Connect. Raises OSError, or LoadError when the server does not greet us."""
+        _wake_in_time()
         self.asked = 0
-        self._ended = 0
+        self._target = target
+        self._work = work
         self._shape = shape
-        self._begun_ns = 0
-        self._measured_from_ns = 0
-        self._latency_ns = Histogram()
-        self._by_descriptor = {client.socket.fileno(): client for client in clients}
+        self._interval_ns = 1e9 / shape.rate_hz if shape.rate_hz is not None else 0.0
+        self._ended = 0
+        self._first = 0
+        self._begun_ns = self._clocked_from_ns = 0
+        self._latency_ns, self._lateness_ns = Histogram(), Histogram()
         self._poll = select.epoll()
-        for descriptor in self._by_descriptor:
-            self._poll.register(descriptor, select.EPOLLIN)
+        self._callers: list[Caller] = []
+        self._by_descriptor: dict[int, Caller] = {}
+        try:
+            for _ in range(shape.connections):
+                self._callers.append(work.connect(target))
+            self._by_descriptor = {caller.socket.fileno(): caller for caller in self._callers}
+            for descriptor in self._by_descriptor:
+                self._poll.register(descriptor, select.EPOLLIN)
+            self._wait(lambda: all(caller.ready for caller in self._callers), CONNECT_S_MAX, "a server's settings")
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Hang up."""
         self._poll.close()
-        for client in self.clients:
-            client.close()
+        for caller in self._callers:
+            caller.close()
 
-    def measured(self, warm_s: float, seconds: float, look: Callable[[], Seen]) -> Outcome[Seen]:
-        """Connect, warm up, measure, and wait for what is still under way."""
-        self._wait(lambda: all(client.ready for client in self.clients), CONNECT_S_MAX, "a server's settings")
+    def put(self, seconds: float, look: Callable[[], Seen]) -> Outcome[Seen]:
+        """Ask for so long, wait for what is still under way, and look at every reply.
+
+        Raises LoadError when a reply is wrong, OverloadError when one is missing, WireError on what is no gRPC.
+        """
+        gc.disable()
+        try:
+            outcome = self._stretch(seconds, look)
+        finally:
+            gc.enable()
+        replies = list(itertools.chain.from_iterable(caller.replies for caller in self._callers))
+        for caller in self._callers:
+            caller.replies.clear()
+        if mistakes := self._work.mistakes(replies):
+            raise LoadError(
+                "\n  ".join([f"{outcome.calls:,} calls to {self._target}, and among the replies:", *mistakes])
+            )
+        return outcome
+
+    def _stretch(self, seconds: float, look: Callable[[], Seen]) -> Outcome[Seen]:
+        self._first = self.asked
+        self._latency_ns, self._lateness_ns = Histogram(), Histogram()
+        before, computed_s = look(), time.thread_time()
         self._begun_ns = time.perf_counter_ns()
-        go_on = self._keep_in_flight if self._shape.rate_hz is None else self._keep_to_times
-        self._measured_from_ns = self._begun_ns + int(warm_s * 1e9)
-        go_on(self._measured_from_ns)
-        before, ended, computed_s, begun_s = look(), self._ended, time.thread_time(), time.perf_counter()
-        go_on(time.perf_counter_ns() + int(seconds * 1e9))
-        lasted_s, busy_s, calls = time.perf_counter() - begun_s, time.thread_time() - computed_s, self._ended - ended
-        after = look()
+        self._clocked_from_ns = self._begun_ns + int(seconds * WARM_SHARE * 1e9)
+        until_ns = self._begun_ns + int(seconds * 1e9)
+        if self._interval_ns:
+            self._keep_to_times(until_ns)
+        else:
+            self._keep_in_flight(until_ns)
+        calls = self.asked - self._first
+        in_time = (calls - (self.asked - self._ended)) / max(calls, 1)
         self._wait(lambda: self._ended == self.asked, DRAIN_S_MAX, "the last replies")
-        return Outcome(
-            calls, lasted_s, busy_s / lasted_s, self._latency_ns, before, after, self._first_number + self.asked
-        )
+        lasted_s, busy_s = (time.perf_counter_ns() - self._begun_ns) / 1e9, time.thread_time() - computed_s
+        return Outcome(calls, in_time, lasted_s, busy_s / lasted_s, self._latency_ns, self._lateness_ns, before, look())
 
     def _keep_in_flight(self, until_ns: int) -> None:
         """Closed loop: each call that ends makes room for the next one on its connection."""
-        if not self.asked:
-            for client in self.clients:
-                self._ask(client, self._shape.streams)
+        for caller in self._callers:
+            self._ask(caller, self._shape.streams)
         while time.perf_counter_ns() < until_ns:
-            for client, ended in self._receive(LOOK_S_MAX):
-                self._ask(client, ended)
+            for caller, ended in self._receive(LOOK_S_MAX):
+                self._ask(caller, ended)
 
-    def _ask(self, client: Client, count: int) -> None:
-        number = self._first_number + self.asked
-        client.ask(range(number, number + count))
-        self._until_written(client)
+    def _ask(self, caller: Caller, count: int) -> None:
+        caller.ask(range(self.asked, self.asked + count))
+        self._until_written(caller)
         self.asked += count
 
     def _keep_to_times(self, until_ns: int) -> None:
         """Open loop: what has fallen due is sent, over the connections in turn; then until the next one we listen."""
-        assert self._shape.rate_hz is not None
-        interval_ns = 1e9 / self._shape.rate_hz
         while (now_ns := time.perf_counter_ns()) < until_ns:
-            due = int((now_ns - self._begun_ns) / interval_ns) + 1
-            for place in range(self.asked, min(due, self.asked + len(self.clients))):
-                client = self.clients[place % len(self.clients)]
-                client.ask(range(self._first_number + place, self._first_number + due, len(self.clients)))
-                self._until_written(client)
+            due = self._first + int((now_ns - self._begun_ns) / self._interval_ns) + 1
+            for number in range(self.asked, min(due, self.asked + len(self._callers))):
+                caller = self._callers[number % len(self._callers)]
+                caller.ask(range(number, due, len(self._callers)))
+                self._until_written(caller)
+            self._clock(self._lateness_ns, range(self.asked, due))
             self.asked = max(self.asked, due)
-            next_ns = self._begun_ns + self.asked * interval_ns
-            wait_s = max(0.0, min(next_ns, until_ns) - time.perf_counter_ns()) / 1e9
-            for client, ended in self._receive(wait_s):
-                self._clock(client, ended, interval_ns)
+            next_ns = self._due_ns(self.asked)
+            self._receive(max(0.0, min(next_ns, until_ns) - time.perf_counter_ns()) / 1e9)
 
-    def _clock(self, client: Client, ended: int, interval_ns: float) -> None:
-        """Note how long after their time these calls ended."""
+    def _due_ns(self, number: int) -> int:
+        return self._begun_ns + int((number - self._first) * self._interval_ns)
+
+    def _clock(self, into: Histogram, numbers: Iterable[int]) -> None:
+        """Note how long after their time it is."""
         now_ns = time.perf_counter_ns()
-        for number, _, _ in client.replies[-ended:] if ended else ():
-            due_ns = self._begun_ns + int((number - self._first_number) * interval_ns)
-            if due_ns >= self._measured_from_ns:
-                self._latency_ns.add(now_ns - due_ns)
+        for number in numbers:
+            if (due_ns := self._due_ns(number)) >= self._clocked_from_ns:
+                into.add(now_ns - due_ns)
 
     def _wait(self, reached: Callable[[], bool], seconds_max: float, what: str) -> None:
         until_s = time.perf_counter() + seconds_max
         while not reached():
             if time.perf_counter() > until_s:
-                raise LoadError(
-                    f"{self.asked - self._ended} calls under way, and {what} did not come in {seconds_max} s"
-                )
-            for client, ended in self._receive(LOOK_S_MAX):
-                if self._shape.rate_hz is not None:
-                    self._clock(client, ended, 1e9 / self._shape.rate_hz)
+                left = self.asked - self._ended
+                raise OverloadError(f"{left} calls under way, and {what} did not come in {seconds_max} s")
+            self._receive(LOOK_S_MAX)
 
-    def _receive(self, wait_s: float) -> list[tuple[Client, int]]:
+    def _receive(self, wait_s: float) -> list[tuple[Caller, int]]:
         """Wait for replies, at most so long; returns how many calls ended on each connection that brought some."""
         select.select((self._poll,), (), (), wait_s)  # epoll itself counts in milliseconds
         heard = []
         for descriptor, events in self._poll.poll(0):
-            client = self._by_descriptor[descriptor]
+            caller = self._by_descriptor[descriptor]
             if events & select.EPOLLOUT:
-                client.flush()
+                caller.flush()
                 self._poll.modify(descriptor, select.EPOLLIN)
             if events & ~select.EPOLLOUT:
-                before = len(client.replies)
-                client.receive()
-                heard.append((client, len(client.replies) - before))
-                self._ended += heard[-1][1]
-            self._until_written(client)
+                before = len(caller.replies)
+                caller.receive()
+                ended = len(caller.replies) - before
+                self._ended += ended
+                heard.append((caller, ended))
+                if self._interval_ns and ended:
+                    self._clock(self._latency_ns, (number for number, _, _ in caller.replies[-ended:]))
+            self._until_written(caller)
         return heard
 
-    def _until_written(self, client: Client) -> None:
+    def _until_written(self, caller: Caller) -> None:
         """Have ourselves told when a socket that was full takes more."""
-        if client.unsent:
-            self._poll.modify(client.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
+        if caller.unsent:
+            self._poll.modify(caller.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
 
 def _wake_in_time() -> None:

@@ -25,10 +25,25 @@ PYTHON: Final = (sys.executable, "-m")
 TOLLKEEPER: Final = (sys.executable, "-c", "from gateway.cli import main; main()")
 
 
-def cores() -> tuple[int, int]:
-    """Choose the core of the server that is measured, and that of everybody else; one for all where there is one."""
-    allowed = sorted(os.sched_getaffinity(0))
-    return allowed[0], allowed[-1]
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """What is measured has the first for itself; Redis, the load and everybody else share the other."""
+
+    measured: int
+    others: int
+
+
+@contextlib.contextmanager
+def apart() -> Iterator[Cores]:
+    """Move us, and who is started from here on, off the core of what is measured, until the block ends.
+
+    Raises RuntimeError where there is one core only: who shares it with the load is measured waiting for it.
+    """
+    ours = sorted(os.sched_getaffinity(0))
+    if len(ours) == 1:
+        raise RuntimeError("a benchmark needs two cores: one for what is measured, one for all that measures it")
+    with on_core(ours[-1]):
+        yield Cores(ours[0], ours[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ def serving(
     name: str, command: Sequence[str], address: str, *, core: int, log: Path, environ: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
     """Run a server on one core until the block ends; it is there when it accepts connections, and dies when we do."""
-    with log.open("wb") as output, _on_core(core):
+    with log.open("wb") as output, on_core(core):
         process = subprocess.Popen(  # noqa: S603 - a command of ours, as a list
             leashed(command),
             stdin=subprocess.DEVNULL,
@@ -66,14 +81,11 @@ def serving(
         _end(process)
 
 
-def run(
-    command: Sequence[str], *, core: int | None = None, environ: Mapping[str, str] | None = None, given: str = ""
-) -> str:
-    """Run a command to its end, maybe on one core; returns what it printed. Raises CalledProcessError when it fails."""
-    with _on_core(core) if core is not None else contextlib.nullcontext():
-        process = subprocess.run(  # noqa: S603 - as above
-            command, env={**os.environ, **(environ or {})}, input=given, text=True, stdout=subprocess.PIPE, check=True
-        )
+def run(command: Sequence[str], *, environ: Mapping[str, str] | None = None, given: str = "") -> str:
+    """Run a command to its end; returns what it printed. Raises CalledProcessError when it fails."""
+    process = subprocess.run(  # noqa: S603 - as above
+        command, env={**os.environ, **(environ or {})}, input=given, text=True, stdout=subprocess.PIPE, check=True
+    )
     return process.stdout
 
 
@@ -85,8 +97,8 @@ def free_address() -> str:
 
 
 @contextlib.contextmanager
-def _on_core(core: int) -> Iterator[None]:
-    """Have children begin there: every thread that they start inherits it."""
+def on_core(core: int) -> Iterator[None]:
+    """Compute there, and have children begin there: every thread that they start inherits it."""
     ours = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -160,29 +172,35 @@ def reading(pid: int) -> Reading:
     return Reading(time.perf_counter(), server_s, ours_s, (user + nice + system) * TICK_S, stolen * TICK_S)
 
 
-def _spent() -> dict[int, tuple[int, int]]:
-    """Say of every process who its parent is, and how many ticks it and its ended children computed."""
+def _spent() -> dict[int, tuple[int, float]]:
+    """Say of every process who its parent is, and how many seconds it and its ended children computed."""
     found = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
+            pid = int(entry.name)
             try:
-                text = _first_line(Path(entry.path, "stat"))
-            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+                fields = _first_line(Path(entry.path, "stat")).rpartition(")")[2].split()
+                itself_s = time.clock_gettime(_clock_of(pid))
+            except OSError:  # it has just ended
                 continue
-            fields = text.rpartition(")")[2].split()
-            found[int(entry.name)] = int(fields[1]), sum(map(int, fields[11:15]))
+            found[pid] = int(fields[1]), itself_s + sum(map(int, fields[13:15])) * TICK_S
     return found
 
 
-def _tree_s(root: int, spent: Mapping[int, tuple[int, int]]) -> float:
+def _clock_of(pid: int) -> int:
+    """Name the clock of a process, as the kernel numbers them: nanoseconds, where `stat` counts hundredths."""
+    return (~pid << 3) | 2
+
+
+def _tree_s(root: int, spent: Mapping[int, tuple[int, float]]) -> float:
     """Add up a process and all below it."""
-    ticks = 0
-    for pid, (_, computed) in spent.items():
+    seconds = 0.0
+    for pid, (_, computed_s) in spent.items():
         above = pid
         while above != root and above in spent:
             above = spent[above][0]
-        ticks += computed if above == root else 0
-    return ticks * TICK_S
+        seconds += computed_s if above == root else 0.0
+    return seconds
 
 
 def _first_line(path: Path) -> str:

@@ -50,12 +50,7 @@ class ScriptCost:
     async def open(cls, redis: Connection, draw: Draw, feature: str) -> Self:
         """Have the scripts loaded, and claims known to them."""
         await redis.call("SCRIPT", "LOAD", BARE)
-        line = await redis.call("HGET", keys.head(0), "line")
-        assert isinstance(line, bytes)
-        claims = Claims(line.decode(), feature, draw)
-        for packed in claims.register():
-            await _answer(redis, packed)
-        costs = cls(redis, claims, draw, feature)
+        costs = cls(redis, await Claims.open(redis, feature, draw), draw, feature)
         await costs._settle()
         return costs
 
@@ -90,7 +85,7 @@ class ScriptCost:
             for calls in (one, other) if place % 2 == 0 else (other, one):
                 spent[calls] = await self._usec(calls(self._numbers(count)))
             ratios.append(spent[one] / spent[other])
-        return Ratio.of(ratios)
+        return Ratio.of_medians(ratios)
 
     def _numbers(self, count: int) -> range:
         self._number += count

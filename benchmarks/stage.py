@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from redis import Redis
 
-from benchmarks.processes import PYTHON, TOLLKEEPER, cores, free_address, run, serving
+from benchmarks.processes import PYTHON, TOLLKEEPER, free_address, run, serving
 from benchmarks.workload import customer_name
 from gateway import app, embedded
 from gateway.counters import keys
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from benchmarks.processes import Server
+    from benchmarks.processes import Cores, Server
     from benchmarks.workload import Headers
 
 SWITCH: Final = "switch"
@@ -61,80 +61,87 @@ class Stage:
     """A running product, with what callers must send, and a folder for whoever else plays here."""
 
     product: Server
+    """Over TCP."""
+    nearby: Server
+    """The same over a unix socket."""
     headers: Headers
     size: Size
-    redis_path: str
+    store: Server
+    """Its Redis, over a unix socket."""
     redis: Connection
     folder: Path
-    server_core: int
+    on: Cores
 
     @property
     def redis_url(self) -> str:
         """As programs are told it."""
-        return f"unix://{self.redis_path}"
+        return f"unix://{self.store.address}"
 
     def trim(self) -> None:
         """Empty the usage streams: what one block wrote is not to be written down during the next."""
-        with Redis(unix_socket_path=self.redis_path) as client, client.pipeline(transaction=False) as calls:
+        with Redis(unix_socket_path=self.store.address) as client, client.pipeline(transaction=False) as calls:
             for bucket in range(keys.BUCKETS):
                 calls.xtrim(keys.usage(bucket), maxlen=0, approximate=False)
             calls.execute()
+
+    def fetched(self) -> int:
+        """Tell how often documents were read from Redis since it started."""
+        with Redis(unix_socket_path=self.store.address) as client:
+            told = client.info("commandstats")
+        assert isinstance(told, dict)
+        return int(told.get("cmdstat_mget", {"calls": 0})["calls"])
 
     def baseline(self, name: str, *arguments: str) -> contextlib.AbstractContextManager[Server]:
         """Run one of `baselines/` beside it."""
         address = free_address()
         command = [*PYTHON, f"benchmarks.baselines.{name}", address, *arguments]
-        return serving(name, command, address, core=self.server_core, log=self.folder / f"{name}.log")
+        return serving(name, command, address, core=self.on.measured, log=self.folder / f"{name}.log")
 
 
 @contextlib.asynccontextmanager
-async def stage(folder: Path, size: Size, on: tuple[int, int], progress: Callable[[str], None]) -> AsyncIterator[Stage]:
+async def stage(folder: Path, size: Size, on: Cores, progress: Callable[[str], None]) -> AsyncIterator[Stage]:
     """Set up everything in an empty folder with a short path; it is all ended with the block.
 
-    The product alone runs on the first core. Call it in the main thread, which runs on the second.
+    The product alone runs on the measured core; call it on the other one.
     """
-    server_core, other_core = on
     async with contextlib.AsyncExitStack() as stack:
         found = embedded.locate_redis(Settings())
         assert isinstance(found, embedded.Binary), f"a benchmark brings its own Redis, not {found}"
-        path = folder / "redis.sock"
-        options = [*REDIS_OPTIONS, "--unixsocket", str(path), "--dir", str(folder)]
-        command = [str(found.path), *options]
-        stack.enter_context(serving("redis", command, str(path), core=other_core, log=folder / "redis.log"))
-        redis_url = f"unix://{path}"
-        stores = await stack.enter_async_context(
-            embedded.stores(folder / "state", Settings(redis_url=redis_url), progress)
-        )
-        await app.migrate_database(stores.postgres_url)
+        path = str(folder / "redis.sock")
+        command = [str(found.path), *REDIS_OPTIONS, "--unixsocket", path, "--dir", str(folder)]
+        store = stack.enter_context(serving("redis", command, path, core=on.others, log=folder / "redis.log"))
         environ = {
-            "TOLLKEEPER_REDIS_URL": redis_url,
+            "TOLLKEEPER_REDIS_URL": f"unix://{path}",
             "TOLLKEEPER_JOURNAL": str(folder / "journal"),
             "TOLLKEEPER_REDIS_TIMEOUT_MS": "900",  # Redis shares its core here with everybody but the product
         }
-        redis = await Connection.open(Address.parse(redis_url))
+        redis = await Connection.open(Address.parse(environ["TOLLKEEPER_REDIS_URL"]))
         stack.callback(redis.close)
-        headers = await _furnish(
-            redis, size, folder, environ | {"TOLLKEEPER_POSTGRES_URL": stores.postgres_url}, progress
-        )
-        address = free_address()
-        sidecar, log = [*TOLLKEEPER, "sidecar", "--listen", address], folder / "sidecar.log"
-        product = stack.enter_context(serving("sidecar", sidecar, address, core=server_core, log=log, environ=environ))
-        yield Stage(product, headers, size, str(path), redis, folder, server_core)
+        headers = await _furnish(redis, size, folder, on, environ, progress)
+        address, nearby, log = free_address(), f"unix:{folder / 'lane.sock'}", folder / "sidecar.log"
+        sidecar = [*TOLLKEEPER, "sidecar", "--listen", address, "--listen", nearby]
+        product = stack.enter_context(serving("sidecar", sidecar, address, core=on.measured, log=log, environ=environ))
+        yield Stage(product, replace(product, address=nearby), headers, size, store, redis, folder, on)
 
 
 async def _furnish(
-    redis: Connection, size: Size, folder: Path, environ: Mapping[str, str], progress: Callable[[str], None]
+    redis: Connection, size: Size, folder: Path, on: Cores, environ: Mapping[str, str], progress: Callable[[str], None]
 ) -> Headers:
-    """Have an office apply the catalog and publish; it goes before anything is measured: it would share our core."""
-    address = free_address()
-    office, log = [*TOLLKEEPER, "office", "--listen", address], folder / "office.log"
-    with serving("office", office, address, core=cores()[1], log=log, environ=environ):
-        apply = ("catalog", "apply", "-", "--target", address, "--json")
-        run([*TOLLKEEPER, *apply], environ={**environ, "TOLLKEEPER_KEY": _key("admin", environ)}, given=catalog(size))
-        headers = (("authorization", f"Bearer {_key('check', environ)}"),)
-        progress(f"publishing {size.customers:,} customers")
-        await publish_customers(redis, size)
-        await _until_published(redis, size)
+    """Have an office apply the catalog and publish; it and its Postgres go before anything is measured."""
+    progress(f"setting up {size.customers:,} customers, {size.features:,} features, {size.plans:,} plans")
+    settings = Settings(redis_url=environ["TOLLKEEPER_REDIS_URL"])
+    async with embedded.stores(folder / "state", settings, lambda _: None) as stores:
+        await app.migrate_database(stores.postgres_url)
+        environ = {**environ, "TOLLKEEPER_POSTGRES_URL": stores.postgres_url}
+        address = free_address()
+        office, log = [*TOLLKEEPER, "office", "--listen", address], folder / "office.log"
+        with serving("office", office, address, core=on.measured, log=log, environ=environ):
+            apply = ("catalog", "apply", "-", "--target", address, "--json")
+            key = _key("admin", environ)
+            run([*TOLLKEEPER, *apply], environ={**environ, "TOLLKEEPER_KEY": key}, given=catalog(size))
+            headers = (("authorization", f"Bearer {_key('check', environ)}"),)
+            await _until_published(redis, size)
+    await publish_customers(redis, size)
     return headers
 
 
@@ -170,13 +177,10 @@ def plan_name(place: int) -> str:
 
 async def publish_customers(redis: Connection, size: Size) -> None:
     """Publish every customer's document as the publisher does, without writing a million rows to Postgres first."""
-    for batch in (
-        range(at, min(at + PUBLISHED_AT_ONCE, size.customers)) for at in range(0, size.customers, PUBLISHED_AT_ONCE)
-    ):
+    for first in range(0, size.customers, PUBLISHED_AT_ONCE):
         calls = []
-        for place in batch:
-            name = customer_name(place)
-            plan = plan_name(place % size.plans)
+        for place in range(first, min(first + PUBLISHED_AT_ONCE, size.customers)):
+            name, plan = customer_name(place), plan_name(place % size.plans)
             document = CustomerDocument(1, name, name, keys.bucket_of(name), plan, plan_version=1, anchor_ms=0)
             calls.append(publish(redis, customer_document(name), document.version, msgspec.json.encode(document)))
         await asyncio.gather(*calls)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -105,13 +107,13 @@ class Client:
         """Connect to `unix:/path` or `host:port`; `body` gives the request of a number."""
         self.socket = _connected(target)
         self.replies: list[Reply] = []
-        self.unsent = b""
+        self.unsent = bytearray()
         self.ready = False
         self._blocks = blocks
         self._body = body
         self._headers_head = len(blocks.later).to_bytes(3, "big") + bytes((HEADERS, END_HEADERS))
         self._numbers: list[int] = []
-        self._held: list[int] = []
+        self._held: deque[int] = deque()
         self._payloads: dict[int, bytes] = {}
         self._buffer = b""
         self._window = WINDOW_DEFAULT
@@ -129,12 +131,13 @@ class Client:
 
     def ask(self, numbers: Iterable[int]) -> None:
         """Send these requests in one write; what the server's limits do not let through waits."""
+        self._held.extend(numbers)
         written: list[bytes] = []
-        for number in numbers:
-            middle, payload = self._body(number)
-            if self._in_flight >= self._streams_max or self._window < len(payload) or not self.ready:
-                self._held.append(number)
-                continue
+        while self._held and self.ready and self._in_flight < self._streams_max:
+            middle, payload = self._body(self._held[0])
+            if self._window < len(payload):
+                break
+            number = self._held.popleft()
             self._window -= len(payload)
             self._in_flight += 1
             stream = (2 * len(self._numbers) + 1).to_bytes(4, "big")
@@ -179,28 +182,20 @@ class Client:
 
     def flush(self) -> None:
         """Go on writing what the socket did not take."""
-        rest, self.unsent = self.unsent, b""
-        self._write(rest)
+        with contextlib.suppress(BlockingIOError):
+            del self.unsent[: self.socket.send(self.unsent)]
 
     def _write(self, data: bytes) -> None:
-        if self.unsent:
-            self.unsent += data
-            return
-        try:
-            sent = self.socket.send(data)
-        except BlockingIOError:
-            sent = 0
-        self.unsent = data[sent:]
+        waits = bool(self.unsent)
+        self.unsent += data
+        if not waits:
+            self.flush()
 
     def _ended(self, stream: int, status: str) -> None:
         self._in_flight -= 1
         self.replies.append((self._numbers[stream >> 1], self._payloads.pop(stream, b""), status))
         if self._held:
-            self._ask_held()
-
-    def _ask_held(self) -> None:
-        held, self._held = self._held, []
-        self.ask(held)
+            self.ask(())
 
     def _decoded(self, block: bytes) -> str:
         """Decode a header block and say how the call went: `0`, a gRPC status with its message, or an HTTP status.
@@ -229,7 +224,7 @@ class Client:
         if kind == WINDOW_UPDATE:
             if stream == 0:
                 self._window += int.from_bytes(payload, "big")
-                self._ask_held()
+                self.ask(())
         elif kind == PING and not flags & ACK:
             self._write(frame(PING, ACK, 0, payload))
         elif kind == SETTINGS and not flags & ACK:
@@ -246,7 +241,7 @@ class Client:
             raise WireError(f"the server's header table holds no {self._blocks.table_bytes} bytes")
         self._write(frame(SETTINGS, ACK, 0, b""))
         self.ready = True
-        self._ask_held()
+        self.ask(())
 
 
 def _connected(target: str) -> socket.socket:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
 
-from benchmarks.wire import HeaderBlocks, body_of
+from benchmarks.wire import Client, HeaderBlocks, body_of
 from gateway.v1.entitlement_pb2 import (
     BatchCheckEntitlementsRequest,
     BatchCheckEntitlementsResponse,
@@ -44,8 +44,8 @@ class Draw:
     """Which customer each request is for: the n-th comes 1/n times as often as the first, in every run alike."""
 
     def __init__(self, customers: int) -> None:
-        weights = list(itertools.accumulate(1 / rank for rank in range(1, customers + 1)))
-        self._order = random.Random(SEED).choices(range(customers), weights, k=DRAWS)  # noqa: S311 - no secret
+        sums = list(itertools.accumulate(1 / rank for rank in range(1, customers + 1)))
+        self._order = random.Random(SEED).choices(range(customers), cum_weights=sums, k=DRAWS)  # noqa: S311
 
     def __getitem__(self, number: int) -> str:
         """Name the customer of a request."""
@@ -69,6 +69,10 @@ class Workload:
     body: Callable[[int], Body]
     mistakes: Callable[[Iterable[Reply]], list[str]]
     decisions: int = 1
+
+    def connect(self, target: str) -> Client:
+        """Open a connection to `unix:/path` or `host:port`."""
+        return Client(target, self.blocks, self.body)
 
 
 def checks(draw: Draw, feature: str, headers: Headers = (), *, counted: bool = True, keyed: bool = False) -> Workload:

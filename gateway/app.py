@@ -18,6 +18,7 @@ from gateway.counters import keys
 from gateway.counters.connection import Address
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
+from gateway.counters.hearing import Hearing
 from gateway.counters.standing import draw_gateway
 from gateway.credentials import Credentials, Peer, Role
 from gateway.entitlements import Entitlements
@@ -28,6 +29,7 @@ from gateway.journal import open_in
 from gateway.keeper import Keeper
 from gateway.keyring import Keyring
 from gateway.lane import methods as methods_of_lane
+from gateway.lane.entitlements import Entitlements as EntitlementsOnLane
 from gateway.lane.lane import Lane
 from gateway.lane.server import LaneDoor, tls_context
 from gateway.listening import name_of
@@ -145,7 +147,7 @@ async def sidecar(
     async with contextlib.AsyncExitStack() as stack:
         deciding = await stack.enter_async_context(_deciding(settings, Address.parse(redis_url), journal))
         health = methods_of_lane.Health()
-        table = methods_of_lane.methods(methods_of_lane.Entitlements(deciding.checker), health, Role.CHECK)
+        table = methods_of_lane.methods(EntitlementsOnLane(deciding.checker), health, Role.CHECK)
         lane = Lane(
             asyncio.get_running_loop(),
             table,
@@ -246,12 +248,13 @@ def _documents(
         else:
             entitlements.forget(name)
 
-    def regained() -> None:
+    def missed() -> None:
         counters.check_lines()
         entitlements.doubt(time())
         keyring.read_again()
 
-    return Documents(address, on_change=changed, on_regained=regained, timeout_ms=settings.redis_timeout_ms)
+    hearing = Hearing(on_change=changed, on_missed=missed, on_confirmed=entitlements.confirm)
+    return Documents(address, hearing, timeout_ms=settings.redis_timeout_ms)
 
 
 async def migrate_database(postgres_url: str) -> list[str]:

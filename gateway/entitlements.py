@@ -6,7 +6,6 @@ feature of the product). What was replaced is announced and believed no more.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from datetime import UTC
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from gateway.confirmations import GONE_S, Confirmations
 from gateway.decision import Reason
 from gateway.documents import (
     CUSTOMER_PREFIX,
@@ -41,8 +41,6 @@ CUSTOMERS_MAX: Final = 1_000_000
 CHANCES_MAX: Final = 64
 """So many who were asked for lately are passed over, before one goes nevertheless: no check waits for a search."""
 
-GONE_S: Final = -math.inf
-"""When a document was confirmed that was replaced: never."""
 
 UNKNOWN_MAX: Final = 10_000
 """Ids that name no customer are remembered apart, so that guessing ids never drives out customers."""
@@ -54,8 +52,8 @@ class Plan(msgspec.Struct):
     name: str
     billing_interval: Interval
     features: Mapping[str, Offer]
-    confirmed_s: float
-    """When Redis last said so."""
+    read_s: float
+    """When it was read, or GONE_S."""
 
     def said(self) -> tuple[object, ...]:
         """Return its document."""
@@ -70,8 +68,8 @@ class Customer(msgspec.Struct, gc=False):
     anchor_ms: int
     plan: str
     """The name of its plan's document; empty without a subscription."""
-    confirmed_s: float
-    """When Redis last said so."""
+    read_s: float
+    """When it was read, or GONE_S."""
     particulars: Particulars | None = None
     """What few have: an ordinary customer costs no more for it than this."""
     asked: bool = False
@@ -110,10 +108,8 @@ class Entitlements:
     """Every document lately asked for; `find` is the first step of a check of which nothing is known yet."""
 
     def __init__(self, *, fresh_for_s: float, usable_for_s: float) -> None:
-        """A document is used `fresh_for_s` unannounced while Redis answers, `usable_for_s` while it does not."""
-        self._fresh_for_s = fresh_for_s
-        self._usable_for_s = usable_for_s
-        self._missed_s = 0.0
+        """A document is used `fresh_for_s` unconfirmed while Redis answers, `usable_for_s` while it does not."""
+        self._confirmations = Confirmations(fresh_for_s=fresh_for_s, usable_for_s=usable_for_s)
         self._customers: dict[str, Customer] = {}
         self._turns: deque[str] = deque()
         """Each of these once, in the order in which their turn to go comes."""
@@ -128,18 +124,18 @@ class Entitlements:
         if not held.plan:
             return Reason.NO_SUBSCRIPTION
         plan = self._plans.get(held.plan)
-        if plan is None or not self._usable(plan.confirmed_s, now_s, reachable=reachable):
+        if plan is None or not self._usable(plan.read_s, now_s, reachable=reachable):
             return Wanted(held.plan)
         return Subscriber(held, plan)
 
     def whose(self, customer: str, now_s: float, *, reachable: bool) -> Customer | Reason | Wanted:
         """Return the customer, whatever its plan, why there is none, or the document to fetch first."""
         held = self._customers.get(customer)
-        if held is None or held.confirmed_s == GONE_S:
+        if held is None or held.read_s == GONE_S:
             if self._usable(self._unknown.get(customer, GONE_S), now_s, reachable=reachable):
                 return Reason.CUSTOMER_UNKNOWN
             return Wanted(customer_document(customer))
-        if not self._usable(held.confirmed_s, now_s, reachable=reachable):
+        if not self._usable(held.read_s, now_s, reachable=reachable):
             return Wanted(customer_document(customer))
         held.asked = True
         return held
@@ -147,17 +143,16 @@ class Entitlements:
     def fresh(self, customer: Customer, plan: Plan, now_s: float) -> bool:
         """Tell whether both are still what Redis said lately, while it answers."""
         customer.asked = True
-        theirs_s, plan_s = customer.confirmed_s, plan.confirmed_s
-        oldest_s = min(plan_s, theirs_s)
-        return oldest_s >= self._missed_s and now_s - oldest_s < self._fresh_for_s
+        return self._confirmations.fresh(min(plan.read_s, customer.read_s), now_s)
 
     def hold(self, document: str, found: bytes | None, now_s: float) -> None:
         """Take in what was fetched; raises StoreCorruptError when it is no document of ours."""
+        read_s = self._confirmations.read_at(now_s)
         try:
             if document.startswith(PLAN_PREFIX):
-                self._hold_plan(document, found, now_s)
+                self._hold_plan(document, found, read_s)
             else:
-                self._hold_customer(document, found, now_s)
+                self._hold_customer(document, found, read_s)
         except (msgspec.DecodeError, ValueError) as error:
             raise StoreCorruptError(f"document {document} cannot be read ({error})") from error
 
@@ -170,24 +165,23 @@ class Entitlements:
             held = self._customers.get(customer)
             self._unknown.pop(customer, None)
         if held is not None:
-            held.confirmed_s = GONE_S
+            held.read_s = GONE_S
 
     def doubt(self, now_s: float) -> None:
         """Take nothing held before now for fresh: announcements may have been missed."""
-        self._missed_s = now_s
+        self._confirmations.doubt(now_s)
 
-    def _usable(self, confirmed_s: float, now_s: float, *, reachable: bool) -> bool:
-        if reachable:
-            return confirmed_s >= self._missed_s and now_s - confirmed_s < self._fresh_for_s
-        return now_s - confirmed_s < self._usable_for_s
+    def confirm(self, asked_s: float) -> None:
+        """Take all that is held for confirmed at that moment, but for what was replaced or is doubted."""
+        self._confirmations.confirm(asked_s)
 
-    def _hold_customer(self, document: str, found: bytes | None, now_s: float) -> None:
+    def _hold_customer(self, document: str, found: bytes | None, read_s: float) -> None:
         customer = document.removeprefix(CUSTOMER_PREFIX)
         held = self._customers.get(customer)
         if found is None:
             if held is not None:
-                held.confirmed_s = GONE_S
-            self._unknown[customer] = now_s
+                held.read_s = GONE_S
+            self._unknown[customer] = read_s
             self._unknown.move_to_end(customer)
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
@@ -195,7 +189,7 @@ class Entitlements:
         said = decode_customer(document, found)
         plan = plan_document(said.plan, said.plan_version) if said.plan else ""
         own = None if said.particulars is None else said.particulars.shared()
-        told = Customer(said.bucket, said.version, said.anchor_ms, intern(plan), now_s, own)
+        told = Customer(said.bucket, said.version, said.anchor_ms, intern(plan), read_s, own)
         self._unknown.pop(customer, None)
         if held is None:
             self._customers[customer] = told
@@ -204,11 +198,11 @@ class Entitlements:
         else:
             self._customers[customer] = _confirmed(held, told)
 
-    def _hold_plan(self, document: str, found: bytes | None, now_s: float) -> None:
+    def _hold_plan(self, document: str, found: bytes | None, read_s: float) -> None:
         if found is None:
             raise ValueError("a customer is on a plan that was never published")
         said = decode_plan(document, found)
-        told = Plan(said.plan, said.billing_interval, offers_of(said), now_s)
+        told = Plan(said.plan, said.billing_interval, offers_of(said), read_s)
         held = self._plans.get(document)
         self._plans[document] = told if held is None else _confirmed(held, told)
 
@@ -224,13 +218,13 @@ class Entitlements:
             held.asked = False
             self._turns.rotate(-1)
         gone = self._customers.pop(self._turns.popleft())
-        gone.confirmed_s = GONE_S
+        gone.read_s = GONE_S
 
 
 def _confirmed(held: Held, told: Held) -> Held:
     """Keep what is held when it is what was told, so that what was found out with it holds on; else it is over."""
     if held.said() == told.said():
-        held.confirmed_s = told.confirmed_s
+        held.read_s = told.read_s
         return held
-    held.confirmed_s = GONE_S
+    held.read_s = GONE_S
     return told

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.counters import keys, usage
 from gateway.counters.line import Line, identify
+from gateway.counters.publish import announce
 from gateway.counters.reconnect import stay_connected
 from gateway.errors import StoreCorruptError, StoreUnavailableError
 from gateway.records import deployment as records
@@ -161,7 +162,7 @@ class Keeper:
                 *(connection.call("HSET", keys.head(bucket), "line", str(line)) for bucket in range(keys.BUCKETS))
             )
             await records.mark_opened(transaction, line.epoch)
-        await connection.call("PUBLISH", keys.CHANGES, keys.LINE_CHANGED)
+        await announce(connection, keys.LINE_CHANGED)
         self.line = str(line)
         log.info(Event.EPOCH_OPENED, epoch=line.epoch)
 

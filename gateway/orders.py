@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.limits import ByDimension, Rate, Rollover
     from gateway.windows import Calendar, Running, Timeline
 
-Counted: TypeAlias = Metered | Rated | Slots | NamedLicences
+Countable: TypeAlias = Metered | Rated | Slots | NamedLicences
 """What takes a counter to decide."""
 
 HOLD_MS_USUAL: Final = 60_000
@@ -46,7 +46,7 @@ class Ordering:
         self._now_ms = now_ms
         self._until_ms = FOREVER_MS
 
-    def against(self, entitlement: Counted) -> Against:
+    def against(self, entitlement: Countable) -> Against:
         """List what the claim is counted against; a claim to be held is one where there is something to hold."""
         meter: str | None = None
         hold_ms: int | None = None

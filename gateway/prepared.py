@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.counters.order import Key, Order, Pool, Quota, Rolled
 from gateway.counters.usage import pack_claim
@@ -12,13 +12,16 @@ from gateway.decision import Reason, decide, keyed_event_id, refuse
 from gateway.errors import InvalidRequestError, Violation
 from gateway.limits import Metered, NamedLicences, Rated, Slots, entitlement_of
 from gateway.orders import Ordering
+from gateway.tally import decide_counted
 from gateway.windows import FOREVER_MS, Calendar
 
 if TYPE_CHECKING:
+    from gateway.counters.consume import Answer
     from gateway.counters.standing import Standing
     from gateway.decision import Claim, Decision
     from gateway.entitlements import Customer, Plan, Subscriber
-    from gateway.orders import Counted
+    from gateway.counters.consume import Answer
+    from gateway.orders import Countable
     from gateway.tally import Against
 
 _RESERVE = 1
@@ -34,7 +37,7 @@ class Answered(NamedTuple):
     until_s: float = math.inf
 
 
-class Counting(NamedTuple):
+class Counting(msgspec.Struct, eq=False):
     """A claim that is counted against limits."""
 
     customer: Customer
@@ -43,6 +46,20 @@ class Counting(NamedTuple):
     order: Order
     until_s: float
     """When its first calendar window ends, on the loop's clock."""
+    written: Any = None
+    """What a door keeps of one answer to write the next."""
+
+
+class Counted(msgspec.Struct, frozen=True, eq=False):
+    """What the counters said of a claim that is counted; most often, a door needs no more to answer it."""
+
+    found: Counting
+    answer: Answer
+
+    def decision(self) -> Decision:
+        """Say what follows from it."""
+        found, order = self.found, self.found.order
+        return decide_counted(found.against, self.answer, order.quantity, found.plan.name, order.version)
 
 
 class Prepared:
@@ -87,7 +104,7 @@ class Preparing:
                 decision = decide(entitlement, plan.name, customer.version, claim.quantity)
                 return Answered(customer, plan, decision, until_s(found.until_ms))
 
-    def _order(self, claim: Claim, customer: Customer, entitlement: Counted, against: Against) -> Order:
+    def _order(self, claim: Claim, customer: Customer, entitlement: Countable, against: Against) -> Order:
         """Pack a claim for the counters; of a slot that is not to be held it is only asked whether there is one."""
         return Order(
             bucket=customer.bucket,

@@ -66,7 +66,7 @@ class Settings:
     idempotency_ttl_s: Annotated[int, _whole(10, DAY_S)] = 600  # outlives a client's retries; ~200 bytes each in Redis
     flush_delay_ms_max: Annotated[int, _whole(1, 60_000)] = 200  # usage shows within a second, and commits stay few
     flush_batch_max: Annotated[int, _whole(1, 100_000)] = 2000  # one transaction of some ten milliseconds
-    document_fresh_for_s: Annotated[int, _whole(1, DAY_S)] = 30  # how late a lost announcement is noticed
+    document_fresh_for_s: Annotated[int, _whole(1, DAY_S)] = 30  # a Redis that hangs is noticed long before
     document_usable_for_s: Annotated[int, _whole(1, 30 * DAY_S)] = DAY_S  # an outage of a night denies nobody
 
     def __post_init__(self) -> None:

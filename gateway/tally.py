@@ -92,7 +92,7 @@ def decide_counted(against: Against, answer: Answer, quantity: int, plan: str, v
     return Decision(
         allowed=admitted,
         reason=reason,
-        decision_id=answer.event_id or unstored(reason, version),
+        decision_id=answer.event_id.decode() or unstored(reason, version),
         plan=plan,
         limit=main.limit,
         used=main.used,

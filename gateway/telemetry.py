@@ -33,6 +33,7 @@ class Event(StrEnum):
     FLUSH_FAILED = "flush.failed"  # error
     PUBLISH_FAILED = "publish.failed"  # error
     DOCUMENT_REFUSED = "document.refused"  # key, error: an entitlement document that cannot be read
+    ANNOUNCEMENTS_MISSED = "announcements.missed"  # last, heard: numbers; all documents held are read again
     WORKER_ENDED = "worker.ended"  # worker: its number; exit_code: below zero, the signal that killed it
     JOURNAL_DROPPED = "journal.dropped"  # path: of a gateway that ended, as too many were kept
     OUTBOX_FAILED = "outbox.failed"  # error: live counters do not hear yet of what was decided

@@ -75,13 +75,13 @@ class Ask(msgspec.Struct, eq=False):
         """Say of each claim that it could not be counted, or that nobody knows."""
         return [_UNAVAILABLE] * len(self.orders)
 
-    def named(self, place: int) -> str:
+    def named(self, place: int) -> bytes:
         """Name a claim's event after the client's key, else after the gateway and the claim's number."""
         key = self.orders[place].key
         if key is not None:
-            return key.event_id
+            return key.event_id.encode()
         assert self.footing is not None
-        return f"{self.footing.gateway}-{self.number + place}"
+        return b"%b-%d" % (self.footing.packed_gateway, self.number + place)
 
     def apart(self) -> list[Ask]:
         """Take it for as many calls of one claim each; it is told when all of them were."""

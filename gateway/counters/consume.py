@@ -67,7 +67,7 @@ class Answer(msgspec.Struct, gc=False):
     """How each limit stands, with what was counted."""
     stream_id: bytes = b""
     """Of the event that was written now."""
-    event_id: str = ""
+    event_id: bytes = b""
     """Of the event that was counted, now or before."""
 
 

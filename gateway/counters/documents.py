@@ -1,9 +1,13 @@
-"""Entitlement documents as Redis holds them: fetched when first asked for, announced when replaced."""
+"""Entitlement documents as Redis holds them: fetched when first asked for, announced when replaced.
+
+Announcements, the number of the last one and documents come over one connection, in the order in which Redis made them:
+what the number says, and what a document says, never overtakes an announcement that was made before.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.counters import keys
 from gateway.counters.connection import Address, Connection, pack
@@ -13,20 +17,24 @@ from gateway.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.counters.hearing import Hearing
+
     Document = bytes | None | StoreUnavailableError
     """The document's JSON, None when there is none, or why it could not be fetched."""
+
+LOOK_EVERY_S: Final = 0.5
+"""Half of the least time for which a document may be believed unconfirmed."""
+
+_LOOK: Final = pack("GET", keys.ANNOUNCED)
 
 
 class Documents:
     """One connection that listens to `tollkeeper:changes` and fetches documents, each key once at a time."""
 
-    def __init__(
-        self, address: Address, *, on_change: Callable[[str], None], on_regained: Callable[[], None], timeout_ms: int
-    ) -> None:
-        """`on_change` gets the key of each replaced document; `on_regained` says that announcements were missed."""
+    def __init__(self, address: Address, hearing: Hearing, *, timeout_ms: int) -> None:
+        """`hearing` is told of every announcement, and of those that nobody can have heard."""
         self._address = address
-        self._on_change = on_change
-        self._on_regained = on_regained
+        self._hearing = hearing
         self._timeout_s = timeout_ms / 1000
         self._connection: Connection | None = None
         self.connected = False
@@ -35,6 +43,7 @@ class Documents:
         self._listening = asyncio.Event()
         self._lost = asyncio.Event()
         self._first_try = asyncio.Event()
+        self._time = asyncio.get_running_loop().time
         self._life: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -85,14 +94,18 @@ class Documents:
     async def _serve(self, connection: Connection) -> None:
         self._lost.clear()
         self._listening.clear()
+        self._hearing.begin()
         connection.subscribe(keys.CHANGES)
         try:
             async with asyncio.timeout(self._timeout_s * 4):
                 await self._listening.wait()
         except TimeoutError as error:
             raise StoreUnavailableError(f"Redis does not confirm the subscription to {keys.CHANGES}") from error
+        await self._look(connection)
+        if not self._hearing.begun:
+            raise StoreUnavailableError(f"Redis does not say how many announcements there were, in {keys.ANNOUNCED}")
         self._connection, self.connected = connection, True
-        self._on_regained()
+        self._hearing.missed()
         self._first_try.set()
         try:
             await self._stay(connection)
@@ -100,22 +113,36 @@ class Documents:
             self._connection, self.connected = None, False
 
     async def _stay(self, connection: Connection) -> None:
-        """Return when the connection is lost; find out when it is silent."""
+        """Return when the connection is lost; find out when it is silent, and whether all was heard."""
         while not connection.lost:
             try:
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(LOOK_EVERY_S):
                     await self._lost.wait()
                 self._lost.clear()  # an earlier connection may have been meant
             except TimeoutError:
-                try:
-                    async with asyncio.timeout(self._timeout_s * 4):
-                        await connection.call("PING")
-                except TimeoutError as error:
-                    raise StoreUnavailableError("Redis does not answer a PING") from error
+                await self._look(connection)
+
+    async def _look(self, connection: Connection) -> None:
+        """Ask for the number of the last announcement; returns when the answer was taken in, before what comes next."""
+        answered = asyncio.Event()
+        connection.send(_LOOK, self._looked, answered, self._time())
+        try:
+            async with asyncio.timeout(self._timeout_s * 4):
+                await answered.wait()
+        except TimeoutError as error:
+            raise StoreUnavailableError(f"Redis does not answer a GET of {keys.ANNOUNCED}") from error
+
+    def _looked(self, answered: asyncio.Event, asked_s: float, answer: object) -> None:
+        """Compare at once: an announcement may follow in the same packet. What is no number confirms nothing."""
+        answered.set()
+        if answer is None:
+            self._hearing.counted(0, asked_s)
+        elif isinstance(answer, bytes) and answer.isdigit():
+            self._hearing.counted(int(answer), asked_s)
 
     def _pushed(self, message: list[bytes]) -> None:
         kind = message[0]
         if kind == b"subscribe":
             self._listening.set()
         elif kind == b"message":
-            self._on_change(message[2].decode())
+            self._hearing.announced(message[2].decode())

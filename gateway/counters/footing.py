@@ -22,12 +22,13 @@ class Footing(msgspec.Struct, frozen=True):
     gateway: str
     packed: bytes = b""
     packed_line: bytes = b""
+    packed_gateway: bytes = b""
 
     @classmethod
     def of(cls, line: str, gateway: str) -> Footing:
         """Pack both as the scripts are told them."""
-        packed_line = line.encode()
-        return cls(line, gateway, word(packed_line) + word(gateway.encode()), packed_line)
+        packed_line, packed_gateway = line.encode(), gateway.encode()
+        return cls(line, gateway, word(packed_line) + word(packed_gateway), packed_line, packed_gateway)
 
 
 def script(name: str) -> str:

@@ -9,7 +9,10 @@ BUCKETS: Final = 64
 """Fixed when a deployment is born: a customer's bucket is a hash of its root modulo this."""
 
 CHANGES: Final = "tollkeeper:changes"
-"""The channel on which the name of every replaced document is announced."""
+"""The channel on which the name of every replaced document is announced, after a number: `<number> <name>`."""
+
+ANNOUNCED: Final = "tollkeeper:announced"
+"""Holds the number of the last announcement there; each has the next."""
 
 PUBLISHED: Final = "published:l"
 """Holds the deployment's id once every document is there: before that, a missing document says nothing."""

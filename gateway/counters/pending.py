@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gateway.counters.ask import Ask
     from gateway.counters.consume import Answer
-    from gateway.journal import Journal
+    from gateway.journal import Journal, Use
 
 _NAMED: Final = frozenset((COUNTED, REPLAYED))
 
@@ -66,27 +66,18 @@ class Pending:
         """
         if self._asks.get(ask.number) is not ask:
             return
+        uses: list[Use] = []
         for place, answer in enumerate(answers):
             if answer.kind in _NAMED:
-                answer.event_id = ask.named(place)
-                if answer.kind == COUNTED:
-                    self._keep(ask, place, answer)
+                order = ask.orders[place]
+                answer.event_id = event_id = ask.named(place)
+                if answer.kind == COUNTED and order.event is not None:  # else there is nothing that could be lost
+                    uses.append((event_id, answer.now_ms, order.began_ms(answer.states), order.packed_entry))
+        if uses and self._journal is not None:
+            assert ask.footing is not None
+            self._journal.add(ask.footing.packed_line, ask.bucket, uses)
         del self._asks[ask.number]
         ask.told(answers or ask.unavailable())
-
-    def _keep(self, ask: Ask, place: int, answer: Answer) -> None:
-        """Write what was counted into the journal; a use without an event is nothing that could be lost."""
-        order, footing = ask.orders[place], ask.footing
-        if self._journal is not None and order.event is not None:
-            assert footing is not None
-            self._journal.add(
-                footing.packed_line,
-                answer.event_id,
-                order.bucket,
-                answer.now_ms,
-                order.began_ms(answer.states),
-                order.packed_entry,
-            )
 
     def stop(self) -> None:
         """Let no deadline come any more."""

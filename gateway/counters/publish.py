@@ -1,4 +1,4 @@
-"""How a document gets from Postgres to every gateway: replaced in Redis and announced, in one step."""
+"""How a change gets from Postgres to every gateway: replaced in Redis and announced by number, in one step."""
 
 from __future__ import annotations
 
@@ -31,4 +31,10 @@ async def mark_published(connection: Connection, deployment: str) -> None:
 
 async def publish(connection: Connection, key: str, version: int, document: bytes) -> bool:
     """Replace the document under `key` unless what is there is as new; tells whether it was replaced."""
-    return await connection.call("EVAL", SCRIPT, 1, key, version, document, keys.CHANGES) == 1
+    command = ("EVAL", SCRIPT, 2, keys.ANNOUNCED, key, keys.CHANGES, key, version, document)
+    return await connection.call(*command) == 1
+
+
+async def announce(connection: Connection, name: str) -> None:
+    """Tell every gateway that something changed which is no document."""
+    await connection.call("EVAL", SCRIPT, 1, keys.ANNOUNCED, keys.CHANGES, name)

@@ -162,18 +162,18 @@ async def trim(connection: Connection, bucket: int, watermark: StreamId, now_ms:
     await connection.call("XTRIM", keys.usage(bucket), "MINID", "=", str(first_kept))
 
 
-async def find(connection: Connection, bucket: int, event_id: str, since_ms: int) -> int | None:
+async def find(connection: Connection, bucket: int, event_id: bytes, since_ms: int) -> int | None:
     """Tell when an event was decided that was written since then; None when it is not in the stream.
 
     It is not looked for before LOOK_BACK_MS ago, where trimming begins.
     """
-    sought, page, until = event_id.encode(), 500, "+"
+    page, until = 500, "+"
     while True:
         rows = await connection.call("XREVRANGE", keys.usage(bucket), until, since_ms, "COUNT", page)
         assert isinstance(rows, list)
         for _, flat in rows:
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
-            if fields.get(b"id") == sought:
+            if fields.get(b"id") == event_id:
                 return int(fields[b"at"])
         if len(rows) < page:
             return None

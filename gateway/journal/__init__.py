@@ -8,9 +8,9 @@ An entry is in the kernel's hands before the reply leaves: it survives the death
 It is never synced to the disk, so a power loss takes the last seconds; that matters only if Redis lost them as well.
 """
 
-from gateway.journal.entry import Entry, constant
+from gateway.journal.entry import Entry, Use, constant
 from gateway.journal.folder import Kept, kept, open_in
 from gateway.journal.reading import Reading, read
 from gateway.journal.ring import Journal
 
-__all__ = ["Entry", "Journal", "Kept", "Reading", "constant", "kept", "open_in", "read"]
+__all__ = ["Entry", "Journal", "Kept", "Reading", "Use", "constant", "kept", "open_in", "read"]

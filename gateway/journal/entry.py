@@ -22,9 +22,14 @@ BODY_BYTES_MAX: Final = 4096
 """Several times what the longest names make."""
 
 _HEAD: Final = struct.Struct("<4sHBBQQQ")  # mark, bytes of body, kind, bucket, sequence, at_ms, window_start_ms
+_pack_head: Final = _HEAD.pack
 _CRC_BYTES: Final = 4
 _proof: Final = struct.Struct("<I").pack
 ENTRY_BYTES_MAX: Final = _HEAD.size + BODY_BYTES_MAX + _CRC_BYTES
+
+Use = tuple[bytes, int, int, bytes]
+"""What an entry says that others of its bucket do not: its event's id, when it was decided, when its window started,
+and what `constant` made of its claim."""
 
 
 class Entry(NamedTuple):
@@ -49,14 +54,13 @@ def constant(counter: str, event: bytes) -> bytes:
     return b"%b\0%b" % (counter.encode(), event)
 
 
-def pack(
-    sequence: int, line: bytes, event_id: str, bucket: int, at_ms: int, window_start_ms: int, packed: bytes
-) -> bytes:
-    """Write one entry; `packed` is its constant part."""
-    body = b"%b\0%b\0%b" % (line, event_id.encode(), packed)
-    size = len(body)
+def pack(sequence: int, line: bytes, bucket: int, use: Use) -> bytes:
+    """Write one entry."""
+    event_id, at_ms, window_start_ms, packed = use
+    size = len(line) + len(event_id) + len(packed) + 2
     assert size <= BODY_BYTES_MAX
-    unproved = _HEAD.pack(MARK, size, COUNTED, bucket, sequence, at_ms, window_start_ms) + body
+    head = _pack_head(MARK, size, COUNTED, bucket, sequence, at_ms, window_start_ms)
+    unproved = b"".join((head, line, b"\0", event_id, b"\0", packed))
     return unproved + _proof(crc32(unproved))
 
 

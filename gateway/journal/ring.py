@@ -15,7 +15,10 @@ from gateway.errors import PreconditionError, StoreUnavailableError
 from gateway.journal.entry import pack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from gateway.journal.entry import Use
 
 TITLE: Final = b"tollkeeper journal "
 FORMAT: Final = 1
@@ -70,16 +73,29 @@ class Journal:
             os.close(descriptor)
         return cls(path, mapped, gateway)
 
-    def add(self, line: bytes, event_id: str, bucket: int, at_ms: int, window_start_ms: int, packed: bytes) -> None:
-        """Write down a counted use; `packed` is what `constant` made of its claim."""
-        self._sequence += 1
-        entry = pack(self._sequence, line, event_id, bucket, at_ms, window_start_ms, packed)
+    def add(self, line: bytes, bucket: int, uses: Sequence[Use]) -> None:
+        """Write down what was counted in a bucket: in one copy, where the ring does not begin anew within it."""
+        entries = []
+        for use in uses:
+            self._sequence += 1
+            entries.append(pack(self._sequence, line, bucket, use))
+        together = b"".join(entries)
         position = self._position
-        self._position = end = position + len(entry)
+        end = position + len(together)
         if end <= self._end:
-            self._mapped[position:end] = entry
-        else:  # the ring begins anew within it
-            before_end = self._end - position
+            self._position = end
+            self._mapped[position:end] = together
+        else:
+            for entry in entries:
+                self._add_around(entry)
+
+    def _add_around(self, entry: bytes) -> None:
+        """Write an entry that may be cut in two by the end of the ring."""
+        position, before_end = self._position, self._end - self._position
+        if len(entry) <= before_end:
+            self._position = position + len(entry)
+            self._mapped[position : self._position] = entry
+        else:
             self._position = HEADER_BYTES + len(entry) - before_end
             self._mapped[position:] = entry[:before_end]
             self._mapped[HEADER_BYTES : self._position] = entry[before_end:]

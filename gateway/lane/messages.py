@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from google.rpc.status_pb2 import Status
+
 from gateway.answers import response_of
-from gateway.decision import Decision
+from gateway.counters.consume import COUNTED
+from gateway.counters.order import Quota
+from gateway.decision import Reason
+from gateway.prepared import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from google.rpc.status_pb2 import Status
+    from gateway.decision import Decision
+    from gateway.prepared import Counting
 
+    _Around = tuple[bytes, bytes, bytes, int, int] | tuple[()]
 
 _CLAIMS: Final = 0x0A
 """The tag of a batch's claims."""
@@ -44,31 +50,48 @@ def _text(tag: bytes, text: str) -> bytes:
     return tag + varint(len(encoded)) + encoded
 
 
+def answer_bytes(told: Decision | Counted) -> bytes:
+    """Write a CheckEntitlementResponse; what is counted and allowed, of which there are the most, at once."""
+    if not isinstance(told, Counted):
+        return decision_bytes(told)
+    found, answer = told.found, told.answer
+    written = _around(found) if found.written is None else found.written
+    if answer.kind != COUNTED or not written:
+        return decision_bytes(told.decision())
+    before, between, after, ceiling, length_ms = written
+    ((used, start_ms),) = answer.states
+    if length_ms:
+        between = _resets_at(start_ms + length_ms)
+    identity = answer.event_id
+    left = varint(ceiling - used if used < ceiling else 0)
+    return b"".join((before, varint(used), b"\x28", left, between, _SHORT[len(identity)], identity, after))
+
+
+def _around(found: Counting) -> _Around:
+    """Write what all such answers to a claim have in common, as it stands around what they have not.
+
+    Nothing is kept of a claim whose answers say more: of several limits, of overage, of what is held.
+    """
+    (limit, *more), ((label, *_), *_) = found.order.limits, found.against.labels
+    found.written = written = ()
+    if isinstance(limit, Quota) and not more and label.size == limit.ceiling is not None and found.order.hold is None:
+        start_ms, end_ms = limit.span
+        before = b"\x08\x01\x10%b\x18%b\x20" % (_SHORT[Reason.OK], varint(limit.ceiling))
+        after = _text(b"\x6a", found.plan.name)
+        found.written = written = before, _resets_at(end_ms), after, limit.ceiling, 0 if start_ms else end_ms
+    return written
+
+
+def _resets_at(window_end_ms: int) -> bytes:
+    """Write when a window ends, and the tag of what follows: the event's id."""
+    return b"\x30%b\x62" % varint(window_end_ms)
+
+
 def decision_bytes(decision: Decision) -> bytes:
     """Write a CheckEntitlementResponse, in the order of the fields' numbers, as protobuf does."""
-    used, remaining, identity = decision.used, decision.remaining, decision.decision_id.encode()
-    if used is None or remaining is None or not decision.allowed or not identity or _says_more(decision):
-        return _any_decision_bytes(decision, identity)
-    before, between, after = _around(decision.reason, decision.limit, decision.resets_at_ms, decision.plan)
-    return b"".join((before, varint(used), b"\x28", varint(remaining), between, varint(len(identity)), identity, after))
-
-
-def _says_more(decision: Decision) -> bool:
-    """Tell whether there is more in it than in what is counted and allowed, of which there are the most."""
-    return (
-        decision.overage is not None
-        or decision.replayed
-        or decision.degraded
-        or decision.retry_after_ms is not None
-        or decision.value != ""
-        or decision.upgrade_plans != ()
-        or decision.limits != ()
-    )
-
-
-def _any_decision_bytes(decision: Decision, identity: bytes) -> bytes:
     if decision.limits:
         return response_of(decision).SerializeToString()
+    identity = decision.decision_id.encode()
     written = b"\x08\x01\x10" if decision.allowed else b"\x10"
     written += _SHORT[decision.reason]
     numbers = (
@@ -96,14 +119,6 @@ def _any_decision_bytes(decision: Decision, identity: bytes) -> bytes:
     return written
 
 
-@lru_cache(1024)
-def _around(reason: int, limit: int | None, resets_at_ms: int | None, plan: str) -> tuple[bytes, bytes, bytes]:
-    """Write what a thousand such answers in a row have in common, as it stands around what they have not."""
-    before = b"\x08\x01\x10" + _SHORT[reason] + (b"" if limit is None else b"\x18" + varint(limit)) + b"\x20"
-    between = (b"" if resets_at_ms is None else b"\x30" + varint(resets_at_ms)) + b"\x62"
-    return before, between, _text(b"\x6a", plan) if plan else b""
-
-
 def claims_in(message: bytes) -> list[bytes]:
     """Cut a batch into the bytes of its claims; none where it has anything else, which protobuf then reads."""
     parts: list[bytes] = []
@@ -118,16 +133,17 @@ def claims_in(message: bytes) -> list[bytes]:
     return parts if at == end else []
 
 
-def batch_bytes(answers: Iterable[Decision | Status]) -> bytes:
+def batch_bytes(answers: Iterable[Decision | Counted | Status]) -> bytes:
     """Write a BatchCheckEntitlementsResponse: a status stands by its place, beside an empty decision."""
-    decisions, failures = bytearray(), bytearray()
+    decisions: list[bytes] = []
+    failures: list[bytes] = []
     for place, answer in enumerate(answers):
-        if isinstance(answer, Decision):
-            one = decision_bytes(answer)
-            decisions += b"\x0a" + varint(len(one)) + one
-        else:
-            decisions += b"\x0a\x00"
+        if isinstance(answer, Status):
             told = answer.SerializeToString()
             entry = b"\x08" + varint(place) + b"\x12" + varint(len(told)) + told
-            failures += b"\x12" + varint(len(entry)) + entry
-    return bytes(decisions + failures)
+            failures += b"\x12", varint(len(entry)), entry
+            decisions += b"\x0a", b"\x00"
+        else:
+            one = answer_bytes(answer)
+            decisions += b"\x0a", varint(len(one)), one
+    return b"".join(decisions + failures)

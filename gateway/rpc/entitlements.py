@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gateway import answers
 from gateway.claims import claim_of, claims_of, commit_of, extend_of, release_of, reserve_of
-from gateway.decision import Decision, identifier_violations
+from gateway.decision import identifier_violations
 from gateway.errors import InvalidRequestError, TollkeeperError
+from gateway.prepared import Counted
 from gateway.rpc.status import status_of
 from gateway.v1 import entitlement_pb2
 
 if TYPE_CHECKING:
     from gateway.checker import Checker, Told
     from gateway.counters.settle import Action, Settled
+    from gateway.decision import Decision
 
 Answered = TypeVar("Answered")
 
@@ -44,11 +46,11 @@ class Entitlements:
         told = await asker.told()
         response = entitlement_pb2.BatchCheckEntitlementsResponse()
         for place, one in enumerate(told):
-            if isinstance(one, Decision):
-                response.decisions.append(answers.response_of(one))
-            else:
+            if isinstance(one, TollkeeperError):
                 response.decisions.add()
                 response.failed_requests[place].CopyFrom(status_of(one)[1])
+            else:
+                response.decisions.append(answers.response_of(_decision(one)))
         return response
 
     async def reserve(
@@ -89,7 +91,7 @@ class Entitlements:
         if isinstance(told, TollkeeperError):
             raise told
         features, decisions = told
-        return answers.entitlements(features, [one for one in decisions if isinstance(one, Decision)])
+        return answers.entitlements(features, [_decision(one) for one in decisions])
 
     async def _settle(self, asked: tuple[str, str, Action], deadline_s: float) -> entitlement_pb2.ReservationResponse:
         asker: _Asker[Settled | TollkeeperError] = _Asker(deadline_s)
@@ -101,9 +103,10 @@ class Entitlements:
 
 
 def _decision(told: Told) -> Decision:
-    if isinstance(told, Decision):
-        return told
-    raise told.with_traceback(None)
+    """Take a decision, however it is told. Raises what is told instead of one."""
+    if isinstance(told, TollkeeperError):
+        raise told.with_traceback(None)
+    return told.decision() if isinstance(told, Counted) else told
 
 
 class _Asker(Generic[Answered]):

@@ -29,7 +29,7 @@ counts = st.integers(0, QUANTITY_MAX)
 
 def answer(used: int, *, admitted: bool, now_ms: int = 1500) -> Answer:
     """Make what the counters say of one limit, half a second before its window ends."""
-    kind, event_id = (COUNTED, "gw-1") if admitted else (REFUSED, "")
+    kind, event_id = (COUNTED, b"gw-1") if admitted else (REFUSED, b"")
     return Answer(kind, now_ms, 0, ((used, 1000),), event_id=event_id)
 
 
@@ -95,7 +95,7 @@ def test_the_numbers_of_a_decision_agree(
 
 def test_a_replay_says_so_under_its_first_id() -> None:
     """What was counted before is allowed as it was, with the totals of now."""
-    said = Answer(REPLAYED, 1500, 0, ((90, 1000),), event_id="gw-1")
+    said = Answer(REPLAYED, 1500, 0, ((90, 1000),), event_id=b"gw-1")
     decision = decide_counted(QUOTA, said, 1, "basic", 7)
     assert (decision.replayed, decision.decision_id, decision.used, decision.remaining) == (True, "gw-1", 90, 10)
 
@@ -128,7 +128,7 @@ POOL = Against(
 
 def test_a_pool_says_what_each_member_has_left() -> None:
     """Each has its line, rates behind them; the whole is their sum and begins anew with the plan's window."""
-    said = Answer(COUNTED, 1500, 0, (((20, 4, 20), (90, 1000, 100), (0, 1, 30)), (3, 0)), event_id="gw-1")
+    said = Answer(COUNTED, 1500, 0, (((20, 4, 20), (90, 1000, 100), (0, 1, 30)), (3, 0)), event_id=b"gw-1")
     decision = decide_counted(POOL, said, 10, "basic", 7)
     assert (decision.limit, decision.used, decision.remaining, decision.resets_at_ms) == (150, 110, 40, 2000)
     assert decision.limits == (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from gateway.journal import Reading
+    from gateway.journal import Reading, Use
 
 RING_BYTES = BYTES_MIN - HEADER_BYTES
 LINE = "deployment:1:replid"
@@ -46,27 +46,17 @@ def numbered(entries: Iterable[Entry]) -> list[Entry]:
 
 def packed(entry: Entry) -> bytes:
     """Write an entry as it stands in the file."""
-    return pack(
-        entry.sequence,
-        entry.line.encode(),
-        entry.event_id,
-        entry.bucket,
-        entry.at_ms,
-        entry.window_start_ms,
-        constant(entry.counter, entry.event),
-    )
+    return pack(entry.sequence, entry.line.encode(), entry.bucket, use_of(entry))
+
+
+def use_of(entry: Entry) -> Use:
+    """Say what an entry says, but for its bucket and its line."""
+    return entry.event_id.encode(), entry.at_ms, entry.window_start_ms, constant(entry.counter, entry.event)
 
 
 def add(journal: Journal, entry: Entry) -> None:
     """Add one entry."""
-    journal.add(
-        entry.line.encode(),
-        entry.event_id,
-        entry.bucket,
-        entry.at_ms,
-        entry.window_start_ms,
-        constant(entry.counter, entry.event),
-    )
+    journal.add(entry.line.encode(), entry.bucket, (use_of(entry),))
 
 
 def written(path: Path, entries: Iterable[Entry], bytes_max: int = BYTES_MIN) -> None:

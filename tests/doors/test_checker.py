@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gateway.checker import Checker
 from gateway.counters import keys
@@ -15,10 +16,12 @@ from gateway.counters.connection import Address
 from gateway.counters.consume import CLAIMS_MAX
 from gateway.counters.counting import Counters
 from gateway.counters.documents import Documents
+from gateway.counters.hearing import Hearing
 from gateway.decision import Claim, Decision, Reason
 from gateway.documents import customer_document, plan_document
 from gateway.entitlements import Entitlements
 from gateway.errors import IdempotencyKeyReusedError
+from gateway.prepared import Counted, Counting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
     from gateway.checker import Told
     from gateway.prepared import Prepared
+
+    Decided = Decision | IdempotencyKeyReusedError
 
 Answered = TypeVar("Answered")
 
@@ -78,17 +83,26 @@ class Desk:
             await self.redis.set(name, msgspec.json.encode(document))
             self.entitlements.forget(name)
 
-    async def decide(self, prepared: Prepared, wait_s: float = 2.0) -> Told:
+    async def decide(self, prepared: Prepared, wait_s: float = 2.0) -> Decided:
         """Submit a claim and wait for what is told."""
         waiting: Waiting[Told] = Waiting(wait_s)
         self.checker.submit(prepared, Waiting.hear, waiting)
-        return await waiting.told
+        return decided(await waiting.told)
 
-    async def decide_all(self, claims: list[Claim]) -> list[Told]:
+    async def decide_all(self, claims: list[Claim]) -> list[Decided]:
         """Submit claims as a batch and wait for what is told."""
+        return await self.decide_batch([self.checker.prepare(claim) for claim in claims])
+
+    async def decide_batch(self, batch: list[Prepared]) -> list[Decided]:
+        """Submit claims that are prepared."""
         waiting: Waiting[list[Told]] = Waiting()
-        self.checker.submit_batch([self.checker.prepare(claim) for claim in claims], Waiting.hear, waiting)
-        return await waiting.told
+        self.checker.submit_batch(batch, Waiting.hear, waiting)
+        return [decided(told) for told in await waiting.told]
+
+
+def decided(told: Told) -> Decided:
+    """Say what follows from what was counted, as a door does."""
+    return told.decision() if isinstance(told, Counted) else told
 
 
 @pytest.fixture
@@ -104,7 +118,8 @@ async def desk(
     counters = Counters(address, timeout_ms=500)
     await counters.start()
     entitlements = Entitlements(fresh_for_s=30, usable_for_s=1000)
-    documents = Documents(address, on_change=entitlements.forget, on_regained=lambda: None, timeout_ms=500)
+    hearing = Hearing(on_change=entitlements.forget, on_missed=lambda: None, on_confirmed=lambda _: None)
+    documents = Documents(address, hearing, timeout_ms=500)
     await documents.start()
     fetched: list[str] = []
     fetch = documents.fetch
@@ -156,14 +171,27 @@ async def test_what_was_prepared_is_doubted_and_grows_old(desk: Desk, monkeypatc
         assert len(desk.fetched) == 2
 
 
+async def test_what_is_confirmed_is_not_read_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand checks, one a minute, by who is known and who is not: each document is read once."""
+    known, stranger = desk.checker.prepare(Claim("acme", "beta")), desk.checker.prepare(Claim("stranger", "beta"))
+    began_s = asyncio.get_running_loop().time()
+    for minute in range(500):
+        now_s = began_s + minute * 60
+        monkeypatch.setattr(desk.checker, "_time", lambda now_s=now_s: now_s)
+        desk.entitlements.confirm(now_s - 0.5)
+        await desk.decide(known)
+        await desk.decide(stranger)
+    assert desk.fetched == [customer_document("acme"), plan_document("acme", 1), customer_document("stranger")]
+
+
 async def test_what_was_prepared_ends_with_its_window(desk: Desk) -> None:
     """By our clock when that is right, and by Redis's when ours is not."""
     prepared = desk.checker.prepare(CALLS)
     right = await desk.decide(prepared)
     assert isinstance(right, Decision)
     found = prepared.found
-    assert found is not None
-    prepared.found = found._replace(until_s=0.0)
+    assert isinstance(found, Counting)
+    prepared.found = replace(found, until_s=0.0)
     again = await desk.decide(prepared)
     assert isinstance(again, Decision)
     assert prepared.found.until_s == pytest.approx(found.until_s, abs=1)
@@ -246,6 +274,24 @@ async def test_a_batch_of_what_is_held_is_one_call_for_each_bucket(desk: Desk) -
     told = await desk.decide_all(claims)
     assert (await desk.redis.info("commandstats"))["cmdstat_evalsha"]["calls"] - before == 2
     assert sum(one.allowed for one in told if isinstance(one, Decision)) == 8
+
+
+async def test_claims_of_a_batch_hold_each_for_itself(desk: Desk) -> None:
+    """One that holds says nothing of another's customer, of a plan that was replaced, or of a window that is over."""
+    batch = [desk.checker.prepare(claim) for claim in (CALLS, Claim("bolt", "calls"), CALLS, CALLS)]
+    mine, other, over, replaced = batch
+    assert [one.used for one in await desk.decide_batch(batch) if isinstance(one, Decision)] == [1, 1, 2, 3]
+    desk.fetched.clear()
+    desk.entitlements.forget(customer_document("bolt"))
+    assert isinstance(over.found, Counting)
+    over.found = replace(over.found, until_s=0.0)
+    await desk.decide_batch([mine, other, over])
+    assert desk.fetched == [customer_document("bolt")]
+    assert over.found.until_s > 0
+    await desk.publish("acme", calls=FEATURES["calls"] | {"ceiling": 4})
+    await desk.decide(mine)
+    told = await desk.decide_batch([mine, replaced])
+    assert [one.limit for one in told if isinstance(one, Decision)] == [4, 4]
 
 
 async def test_a_large_batch_is_few_calls(desk: Desk) -> None:

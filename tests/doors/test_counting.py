@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import redis.asyncio
 
     from gateway.counters.consume import Answer
+    from gateway.journal import Use
 
 FAR_MS = 4_000_000_000_000
 MONTH = Quota("calls", Span(1000, FAR_MS), None)
@@ -63,11 +64,11 @@ class Kept:
     full: bool = False
     gateway: str = "kept"
 
-    def add(self, *event: object) -> None:
-        """Keep an event, behind how many answers were told before it."""
+    def add(self, line: bytes, bucket: int, uses: Sequence[Use]) -> None:
+        """Keep each event, behind how many answers were told before it."""
         if self.full:
             raise OSError("no room")
-        self.written.append((*event, len(self.told)))
+        self.written += [(line, bucket, *use, len(self.told)) for use in uses]
 
 
 @dataclass
@@ -151,10 +152,10 @@ async def test_many_claims_are_one_call_and_told_in_order(gateway: Gateway, redi
     assert [answer.states[0][0] for answer in ask.answers] == [*range(1, CLAIMS_MAX), CLAIMS_MAX - 1]
     assert kinds(ask) == [COUNTED] * (CLAIMS_MAX - 1) + [REFUSED]
     written = [fields["id"] for _, fields in await redis_client.xrange(USAGE)]
-    assert written == [answer.event_id for answer in ask.answers[:-1]]
+    assert written == [answer.event_id.decode() for answer in ask.answers[:-1]]
     assert len(set(written)) == CLAIMS_MAX - 1
     (after,) = (await gateway.consume(ORDER)).answers
-    assert after.event_id == f"kept-{CLAIMS_MAX + 1}", "no number is given twice"
+    assert after.event_id == b"kept-%d" % (CLAIMS_MAX + 1), "no number is given twice"
 
 
 @pytest.mark.parametrize("corruption", [("SET", "x"), ("HSET", "calls", "x")], ids=["WRONGTYPE", "BADARG"])
@@ -187,10 +188,10 @@ async def test_what_is_counted_is_journaled_before_it_is_told(
         await gateway.consume(order)
     line = await redis_client.hget(keys.head(7), "line")
     events = [
-        (line.encode(), fields["id"], 7, int(fields["at"]), 1000, constant("calls", fields["claim"].encode()))
+        (line.encode(), 7, fields["id"].encode(), int(fields["at"]), 1000, constant("calls", fields["claim"].encode()))
         for _, fields in await redis_client.xrange(USAGE)
     ]
-    assert [event[1] for event in events] == ["kept-1", "digest"]
+    assert [event[2] for event in events] == [b"kept-1", b"digest"]
     assert gateway.journal.written == [(*events[0], 0), (*events[1], 3)]
 
 
@@ -217,8 +218,8 @@ async def test_a_lost_reply_is_looked_up_only_for_who_waits(
         assert kinds(ask) == [UNAVAILABLE if gone else COUNTED] * 3
         events = await redis_client.xrange(USAGE)
         assert len(events) == proxy.lost * 3 == 3
-        journaled = [(event[1], event[3]) for event in gateway.journal.written]
-        assert journaled == ([] if gone else [(fields["id"], int(fields["at"])) for _, fields in events])
+        journaled = [(event[2], event[3]) for event in gateway.journal.written]
+        assert journaled == ([] if gone else [(fields["id"].encode(), int(fields["at"])) for _, fields in events])
 
 
 async def test_an_answer_that_does_not_come_is_unknown_by_the_deadline(

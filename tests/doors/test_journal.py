@@ -25,6 +25,7 @@ from tests.doors.journal_made import (
     packed,
     read_ring,
     standing,
+    use_of,
     written,
 )
 
@@ -81,6 +82,19 @@ async def test_an_entry_may_end_where_the_ring_ends(tmp_path: Path, beyond: int)
     entries = [ONE] * (RING_BYTES // size + 2)
     written(path, entries, HEADER_BYTES + (len(entries) - 1) * size - beyond)
     assert list(read(path)) == held(numbered(entries), (len(entries) - 1) * size - beyond)
+
+
+@pytest.mark.parametrize("together", [2, 5, 64])
+async def test_what_is_added_together_stands_as_what_is_added_one_by_one(tmp_path: Path, together: int) -> None:
+    """Wherever the ring begins anew: within them, between two of them, behind them all."""
+    entries = [counted(number, padding=number % 7) for number in range(1, 64 * together)]
+    written(tmp_path / "one.ring", entries)
+    journal = Journal.open(tmp_path / "many.ring", bytes_max=BYTES_MIN, gateway="gateway")
+    for first in range(0, len(entries), together):
+        journal.add(ONE.line.encode(), ONE.bucket, [use_of(entry) for entry in entries[first : first + together]])
+    journal.close()
+    one, many = ((tmp_path / name).read_bytes()[HEADER_BYTES:] for name in ("one.ring", "many.ring"))
+    assert one == many
 
 
 async def test_an_entry_torn_at_any_byte_costs_what_it_touched(made: tuple[Path, bytes, bytes]) -> None:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from gateway.counters import keys
 from gateway.counters.connection import Address
 from gateway.counters.documents import Documents
+from gateway.counters.hearing import Hearing
 from gateway.credentials import (
     Caller,
     Credential,
@@ -53,12 +54,10 @@ async def keyring_on(redis_url: str) -> AsyncIterator[Credentials]:
     """Run a keyring as a gateway does."""
     credentials = Credentials()
     keyring = Keyring(credentials, fresh_for_s=FRESH_S, usable_for_s=USABLE_S)
-    documents = Documents(
-        Address.parse(redis_url),
-        on_change=lambda _: keyring.read_again(),
-        on_regained=keyring.read_again,
-        timeout_ms=250,
+    hearing = Hearing(
+        on_change=lambda _: keyring.read_again(), on_missed=keyring.read_again, on_confirmed=lambda _: None
     )
+    documents = Documents(Address.parse(redis_url), hearing, timeout_ms=250)
     await documents.start()
     await keyring.start(documents)
     yield credentials

@@ -33,6 +33,8 @@ from benchmarks.wire import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.wire import Body
+
 BLOCKS = HeaderBlocks.of("/service/Method", [("authorization", "Bearer k")])
 WINDOW = 65_535
 STATUS_0, STATUS_5 = b"\x40\x0bgrpc-status\x010", b"\x40\x0bgrpc-status\x015"
@@ -145,6 +147,23 @@ def test_no_more_streams_are_open_than_the_server_takes(peer: Peer) -> None:
     assert asked(peer.frames()) == [1]
     peer.answer(1, STATUS_0)
     assert asked(peer.frames()) == [3]
+
+
+def test_what_waits_is_looked_at_once(peer: Peer) -> None:
+    """Not with every reply again: a generator that pays for its backlog falls behind by itself."""
+    looked: list[int] = []
+    body = body_of(b"", BLOCKS)
+
+    def noting(number: int) -> Body:
+        looked.append(number)
+        return body
+
+    peer.client._body = noting
+    peer.greet(MAX_CONCURRENT_STREAMS.to_bytes(2, "big") + (1).to_bytes(4, "big"))
+    peer.client.ask(range(1000))
+    for number in range(20):
+        peer.answer(2 * number + 1, STATUS_0 if number == 0 else NEWEST)
+    assert looked == list(range(21))
 
 
 def test_a_ping_comes_back(peer: Peer) -> None:

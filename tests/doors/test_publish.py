@@ -11,7 +11,7 @@ import pytest
 
 from gateway.counters import keys
 from gateway.counters.connection import Address, Connection
-from gateway.counters.publish import SCRIPT, publish
+from gateway.counters.publish import SCRIPT, announce, publish
 from gateway.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def names_until(heard: asyncio.Queue[str], last: str, redis_client: redis.
     names = []
     async with asyncio.timeout(5):
         while (name := await heard.get()) != last:
-            names.append(name)
+            names.append(name.partition(" ")[2])
     return names
 
 
@@ -105,8 +105,8 @@ async def test_a_document_that_cannot_be_read_is_replaced(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["four", document(4), keys.CHANGES], ["4", document(4)], ["4"], []],
-    ids=["no number", "no channel", "no document", "nothing"],
+    [[keys.CHANGES, NAME, "four", document(4)], [keys.CHANGES, NAME, "4"], [keys.CHANGES, NAME], [keys.CHANGES], []],
+    ids=["no number", "no document", "no version", "no name", "nothing"],
 )
 async def test_what_is_missing_is_an_error_and_changes_nothing(
     connection: Connection, announced: asyncio.Queue[str], redis_client: redis.asyncio.Redis, arguments: list[str]
@@ -114,10 +114,55 @@ async def test_what_is_missing_is_an_error_and_changes_nothing(
     """A call without all its arguments, and a key that holds no text, leave everything as it is."""
     await redis_client.set(NAME, document(3))
     with pytest.raises(StoreUnavailableError):
-        await connection.call("EVAL", SCRIPT, 1, NAME, *arguments)
+        await connection.call("EVAL", SCRIPT, 2, keys.ANNOUNCED, NAME, *arguments)
     assert await redis_client.get(NAME) == document(3).decode()
     await redis_client.hset("other", "a", "1")
     with pytest.raises(StoreUnavailableError, match="WRONGTYPE"):
         await publish(connection, "other", 4, document(4))
     assert await redis_client.hgetall("other") == {"a": "1"}
     assert await names_until(announced, "end", redis_client) == []
+
+
+async def numbers(count: int, heard: asyncio.Queue[str]) -> list[int]:
+    """Collect the numbers of the next announcements."""
+    async with asyncio.timeout(5):
+        return [int((await heard.get()).partition(" ")[0]) for _ in range(count)]
+
+
+async def test_announcements_are_numbered_without_a_gap(
+    redis_url: str, connection: Connection, announced: asyncio.Queue[str], redis_client: redis.asyncio.Redis
+) -> None:
+    """Whoever announces, a document or anything else, takes the next number; what replaces nothing takes none."""
+    other = await Connection.open(Address.parse(redis_url))
+    for version in (1, 2, 2, 1, 3):
+        await asyncio.gather(publish(connection, NAME, version, document(version)), announce(other, "line"))
+    other.close()
+    taken = await numbers(8, announced)
+    assert taken == list(range(taken[0], taken[0] + 8))
+    assert await redis_client.get(keys.ANNOUNCED) == str(taken[-1])
+
+
+async def test_no_number_is_given_twice(
+    connection: Connection, announced: asyncio.Queue[str], redis_client: redis.asyncio.Redis
+) -> None:
+    """An emptied Redis begins beyond what it had counted, so that nobody takes a new number for an old one."""
+    for _ in range(3):
+        await announce(connection, "line")
+    await redis_client.flushdb()
+    for _ in range(3):
+        await announce(connection, "line")
+    taken = await numbers(6, announced)
+    assert taken == sorted(set(taken))
+    assert [later - taken[0] for later in taken[1:3]] == [1, 2]
+    assert [later - taken[3] for later in taken[4:]] == [1, 2]
+
+
+async def test_what_cannot_be_announced_is_not_replaced(
+    connection: Connection, redis_client: redis.asyncio.Redis
+) -> None:
+    """A number that cannot rise is an error, and the document stays: nobody would hear of the new one."""
+    await redis_client.set(NAME, document(3))
+    await redis_client.set(keys.ANNOUNCED, "nonsense")
+    with pytest.raises(StoreUnavailableError, match="not an integer"):
+        await publish(connection, NAME, 4, document(4))
+    assert await redis_client.get(NAME) == document(3).decode()

@@ -249,10 +249,10 @@ async def test_an_event_is_found_by_its_whole_id(connection: Connection, redis_c
         for number in range(1200):
             pipeline.xadd(STREAM, entry(id=f"gw-{number}"), f"{NOW_MS - 1000 + number // 3}-{number}")
         await pipeline.execute()
-    sought = ["gw-1199", "gw-700", "gw-0", "edge", "old", "gw-", "gw-1200", "w-1", ""]
+    sought = [b"gw-1199", b"gw-700", b"gw-0", b"edge", b"old", b"gw-", b"gw-1200", b"w-1", b""]
     found = [await usage.find(connection, BUCKET, event_id, NOW_MS - LOOK_BACK_MS) for event_id in sought]
     assert found == [1764000000000] * 4 + [None] * 5
-    assert not await usage.find(connection, BUCKET + 1, "gw-1", NOW_MS - LOOK_BACK_MS)
+    assert not await usage.find(connection, BUCKET + 1, b"gw-1", NOW_MS - LOOK_BACK_MS)
 
 
 async def test_the_last_id_outlives_its_entry(connection: Connection, redis_client: redis.asyncio.Redis) -> None:

@@ -6,11 +6,16 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.decision import Decision, Reason
+from billing_core.entitlements import Window
+from billing_core.periods import Interval
+from gateway.counters.consume import COUNTED, PEEKED, REFUSED, REPLAYED, Answer, Order
+from gateway.decision import Decision, Limit, Reason
+from gateway.entitlements import Customer, Plan
 from gateway.errors import IdempotencyKeyReusedError
-from gateway.lane.messages import batch_bytes, claims_in, decision_bytes, varint
+from gateway.lane.messages import answer_bytes, batch_bytes, claims_in, varint
 from gateway.lane.remembered import KEY_BYTES_MAX, Remembered
 from gateway.lane.replies import percent_encoded
+from gateway.prepared import Counted, Counting
 from gateway.rpc.convert import response_of
 from gateway.status import status_of
 from gateway.v1.entitlement_pb2 import (
@@ -38,11 +43,41 @@ DECISIONS = st.builds(
     upgrade_plans=st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=4).map(tuple),
 )
 
+COUNTS = st.integers(0, 2**53 - 1) | st.integers(0, 2**15)
+ANSWERS = st.builds(
+    Answer,
+    kind=st.sampled_from([COUNTED, COUNTED, COUNTED, REPLAYED, PEEKED, REFUSED]),
+    now_ms=COUNTS,
+    used=COUNTS,
+    window_start_ms=COUNTS,
+    event_id=st.from_regex(rb"[a-z0-9-]{1,64}", fullmatch=True),
+)
+
 
 @given(DECISIONS)
 def test_a_decision_is_written_as_protobuf_writes_it(decision: Decision) -> None:
     """Byte for byte, with every field present and absent."""
-    assert decision_bytes(decision) == response_of(decision).SerializeToString()
+    assert answer_bytes(decision) == response_of(decision).SerializeToString()
+
+
+@given(
+    ceiling=NUMBERS,
+    overage=st.booleans(),
+    plan=st.text("abc-", min_size=1, max_size=64),
+    window=st.sampled_from([(0, 60_000), (1000, 2000), (1, 2**47)]),
+    answers=st.lists(ANSWERS, min_size=1, max_size=4),
+)
+def test_what_was_counted_is_written_as_its_decision(
+    ceiling: int | None, overage: bool, plan: str, window: tuple[int, int], answers: list[Answer]
+) -> None:
+    """Byte for byte, the first answer to a claim and those that follow it."""
+    limit = Limit("calls", Window.MONTH, ceiling, overage, ("up",))
+    order = Order(7, "acme", "calls", *window, quantity=3, version=2, ceiling=ceiling)
+    who, terms = Customer(7, 2, 0, "plan:a:1", 0.0), Plan(plan, Interval.MONTH, {}, 0.0)
+    found = Counting(who, terms, limit, order, until_s=1.0)
+    for answer in answers:
+        told = Counted(found, answer)
+        assert answer_bytes(told) == response_of(told).SerializeToString() == answer_bytes(told.decision())
 
 
 @given(st.lists(DECISIONS | st.just(IdempotencyKeyReusedError("k")), max_size=5))

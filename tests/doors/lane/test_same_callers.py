@@ -46,10 +46,7 @@ CLAIMED = {
 
 @pytest.mark.usefixtures("channels")
 async def test_who_calls_is_told_alike(office: Running, doors: Doors) -> None:
-    """Every credential with every request, again and again: what a door remembers of a caller changes nothing.
-
-    A batch that names one customer too many counts nothing at all.
-    """
+    """Every credential with every request, again and again; a batch that names one customer too many counts nothing."""
     made = {
         "CHECK": await make_key(office.postgres_url),
         "BILLING": await make_key(office.postgres_url, Role.BILLING),

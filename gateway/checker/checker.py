@@ -6,30 +6,26 @@ A claim is prepared once: what was found out about it is kept with it, and holds
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from gateway.counters.ask import Ask
-from gateway.counters.consume import CLAIMS_MAX, KEY_REUSED, STALE, TOO_MUCH_HELD, WRONG_WINDOW
+from gateway.checker.checks import TRIES_MAX, Batch, Check, Together
+from gateway.counters.consume import CLAIMS_MAX, STALE
 from gateway.counters.settling import Settling
 from gateway.decision import Claim, Decision, Reason, degrade, refuse
 from gateway.documents import customer_document
 from gateway.entitlements import Customer, Wanted
-from gateway.errors import (
-    IdempotencyKeyReusedError,
-    NotFoundError,
-    StoreCorruptError,
-    StoreUnavailableError,
-)
+from gateway.errors import NotFoundError, StoreCorruptError, StoreUnavailableError
 from gateway.prepared import Answered, Counting, Prepared, Preparing
-from gateway.tally import DECIDED, decide_counted
 from gateway.telemetry import Event, Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gateway.checker.checks import Told
     from gateway.counters.ask import Asker
     from gateway.counters.consume import Answer
     from gateway.counters.counting import Counters
@@ -38,80 +34,10 @@ if TYPE_CHECKING:
     from gateway.entitlements import Entitlements
     from gateway.errors import TollkeeperError
 
-    Told = Decision | TollkeeperError
-
 Whose = TypeVar("Whose", bound="Asker")
 
-TRIES_MAX: Final = 6
-"""A document or a window may be found outdated this often in one check: more means that two parts disagree."""
-
-
-_OUTDATED: Final = frozenset((STALE, WRONG_WINDOW))
 _ANYBODY: Final = "-"
 """Who asks for a list of features: of a named licence, whether there is one more."""
-
-
-class Check(Ask, kw_only=True, eq=False):
-    """Claims that are counted in one call; `reply` gets, for each, whose it is and what is told."""
-
-    checker: Checker
-    reply: Callable[[Any, Told], None]
-    parts: Sequence[tuple[Any, Prepared, Counting]]
-    """Whose each claim is, the claim, and by what it is counted."""
-    tries: int = TRIES_MAX
-
-    def told(self, answers: Sequence[Answer]) -> None:
-        """Turn what the counters say into decisions, or decide again with what they know better."""
-        for (whose, prepared, found), answer in zip(self.parts, answers, strict=True):
-            if answer.kind in _OUTDATED and self.tries:
-                self.checker.decide_anew(self, whose, prepared, answer)
-            else:
-                self.reply(whose, _told_of(prepared, found, answer))
-
-
-class _Together(Ask, kw_only=True, eq=False):
-    """Claims that are counted all or none."""
-
-    checker: Checker
-    reply: Callable[[Any, list[Told]], None]
-    prepared: Sequence[Prepared]
-    found: Sequence[Answered | Counting | Decision]
-    again: Callable[[], None] | None
-    """Decides them once more."""
-
-    def told(self, answers: Sequence[Answer]) -> None:
-        """Turn what the counters say into decisions, or decide all of them again."""
-        said = iter(answers)
-        of_each = [(one, found, next(said) if isinstance(found, Counting) else None) for one, found in self._pairs()]
-        outdated = [(one, answer) for one, _, answer in of_each if answer is not None and answer.kind in _OUTDATED]
-        if outdated and self.again is not None:
-            for one, answer in outdated:
-                self.checker.learn(one, answer)
-            self.again()
-            return
-        told: list[Told] = []
-        for prepared, found, said_of in of_each:
-            if isinstance(found, Counting):
-                assert said_of is not None
-                told.append(_told_of(prepared, found, said_of))
-            else:
-                told.append(found.told if isinstance(found, Answered) else found)
-        self.reply(self.asker, told)
-
-    def _pairs(self) -> Iterator[tuple[Prepared, Answered | Counting | Decision]]:
-        return zip(self.prepared, self.found, strict=True)
-
-
-def _told_of(prepared: Prepared, found: Counting, answer: Answer) -> Told:
-    """Say what the counters' answer to a claim comes to."""
-    kind, claim, plan, version = answer.kind, prepared.claim, found.plan.name, found.order.version
-    if kind in DECIDED:
-        return decide_counted(found.against, answer, claim.quantity, plan, version)
-    if kind == KEY_REUSED:
-        return IdempotencyKeyReusedError(f"{claim.idempotency_key!r} of customer {claim.customer}")
-    if kind == TOO_MUCH_HELD:
-        return refuse(Reason.CONCURRENCY_EXCEEDED, plan, version, found.against.upgrade_plans)
-    return degrade(plan, version)
 
 
 class Checker:
@@ -136,7 +62,7 @@ class Checker:
 
         It may get an error instead: IdempotencyKeyReusedError, or InvalidRequestError for what the feature lacks.
         """
-        found = self._found(prepared)
+        found = self._found(prepared, self._time())
         if found is None:
             self._decide(((asker, prepared),), reply, asker, TRIES_MAX)
         elif isinstance(found, Answered):
@@ -152,7 +78,7 @@ class Checker:
 
         Claims of one bucket are counted in their order, in as few calls of the script as there may be.
         """
-        batch = _Batch(len(prepared), reply, asker)
+        batch = Batch(len(prepared), reply, asker)
         self._decide(list(enumerate(prepared)), batch.put, asker, TRIES_MAX)
 
     def submit_atomic(
@@ -167,9 +93,9 @@ class Checker:
         When one is denied, nothing is counted, and of the others is told what they would have been.
         """
         found: list[Answered | Counting | Decision] = []
-        reachable = self._documents.connected and tries > 0
+        reachable, now_s = self._documents.connected and tries > 0, self._time()
         for one in prepared:
-            what = self._found(one) or self._look(one, reachable=reachable)
+            what = self._found(one, now_s) or self._look(one, now_s, reachable=reachable)
             if not isinstance(what, Wanted):
                 found.append(what)
             elif reachable:
@@ -190,7 +116,7 @@ class Checker:
             counted = [replace(order, peek=True) for order in counted]
         again = partial(self.submit_atomic, prepared, reply, asker, tries - 1)
         self._counters.consume(
-            _Together(
+            Together(
                 *(counted, asker),
                 atomic=True,
                 checker=self,
@@ -279,14 +205,22 @@ class Checker:
         self, claims: Sequence[tuple[Any, Prepared]], reply: Callable[[Any, Told], None], asker: Asker, tries: int
     ) -> None:
         """Decide with what is in memory, or fetch what is missing first: once for all the claims that lack it."""
-        counted: dict[int, list[tuple[Any, Prepared, Counting]]] = {}
+        counted: defaultdict[int, list[tuple[Any, Prepared, Counting]]] = defaultdict(list)
         waiting: dict[str, list[tuple[Any, Prepared]]] = {}
         reachable = self._documents.connected and tries > 0
+        now_s = self._time()
+        customer = plan = None
         for whose, prepared in claims:
-            found = self._found(prepared) or self._look(prepared, reachable=reachable)
+            known = prepared.found
+            found: Answered | Counting | Decision | Wanted
+            if known is not None and known.customer is customer and known.plan is plan and now_s < known.until_s:
+                found = known  # its documents are those that were looked at for the claim before
+            else:
+                found = self._found(prepared, now_s) or self._look(prepared, now_s, reachable=reachable)
             # 1. Counted. 2. Answered without a counter. 3. A document is missing or old. 4. It cannot be fetched.
             if isinstance(found, Counting):
-                counted.setdefault(found.order.bucket, []).append((whose, prepared, found))
+                customer, plan = found.customer, found.plan
+                counted[found.order.bucket].append((whose, prepared, found))
             elif isinstance(found, Answered):
                 reply(whose, found.told)
             elif isinstance(found, Decision):
@@ -303,9 +237,9 @@ class Checker:
         for document, of_document in waiting.items():
             self._fetch(document, partial(self._decide, of_document, reply, asker), asker.deadline_s, tries)
 
-    def _found(self, prepared: Prepared) -> Answered | Counting | None:
+    def _found(self, prepared: Prepared, now_s: float) -> Answered | Counting | None:
         """Return what was found out, while it holds."""
-        found, now_s = prepared.found, self._time()
+        found = prepared.found
         if (
             found is not None
             and now_s < found.until_s
@@ -315,9 +249,10 @@ class Checker:
             return found
         return None
 
-    def _look(self, prepared: Prepared, *, reachable: bool) -> Answered | Counting | Decision | Wanted:
+    def _look(
+        self, prepared: Prepared, now_s: float, *, reachable: bool
+    ) -> Answered | Counting | Decision | Wanted:
         """Find out what a claim comes to; what holds for a while is kept with it."""
-        now_s = self._time()
         who = self._entitlements.find(prepared.claim.customer, now_s, reachable=reachable)
         if isinstance(who, Wanted):
             return who
@@ -351,20 +286,3 @@ class Checker:
             deadline_s, lambda: fetched(StoreUnavailableError("the document did not come in time"))
         )
         self._documents.fetch(document, fetched)
-
-
-class _Batch:
-    """What was told of each claim of a batch, until that of the last is there."""
-
-    def __init__(self, count: int, reply: Callable[[Any, list[Told]], None], asker: Asker) -> None:
-        self._told: list[Told | None] = [None] * count
-        self._missing = count
-        self._reply = reply
-        self._asker = asker
-
-    def put(self, place: int, told: Told) -> None:
-        """Take in what was told of one."""
-        self._told[place] = told
-        self._missing -= 1
-        if not self._missing:
-            self._reply(self._asker, [one for one in self._told if one is not None])
