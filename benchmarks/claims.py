@@ -55,6 +55,10 @@ class Claims:
         """Pack one call for claims of several customers of one bucket."""
         return command_of_many(self._footing, [self.order(customer) for customer in customers], numbers)
 
+    def counted(self, answer: object) -> bool:
+        """Tell whether the script counted the claim of a call, whoever's it was."""
+        return isinstance(answer, bytes) and counted(answer, [self.order(self._draw[1])])
+
     def limited(self, customer: str, further: int, number: int) -> tuple[bytes, Order]:
         """Pack a claim against so many rates more than its quota."""
         at = customer, further

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import hiredis
 
-from benchmarks.claims import counted
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -37,12 +35,8 @@ class Script:
 
     def mistakes(self, replies: Iterable[Reply]) -> list[str]:
         """Name the calls that did not count their claim."""
-        wrong = (f"call {number}: {answer!r}" for number, answer, _ in replies if not _counted(answer))
+        wrong = (f"call {number}: {answer!r}" for number, answer, _ in replies if not self._claims.counted(answer))
         return [mistake for mistake, _ in zip(wrong, range(WRONG_MAX), strict=False)]
-
-
-def _counted(answer: object) -> bool:
-    return isinstance(answer, bytes) and counted(answer)
 
 
 class Pipe:

@@ -92,7 +92,7 @@ class ScriptCost:
         return range(self._number - count, self._number)
 
     def _each(self, numbers: range) -> list[tuple[bytes, list[Order]]]:
-        return [(self._claims[number], self._orders([self._draw[number]])) for number in numbers]
+        return [(self._claims.call(number, number), self._orders([self._draw[number]])) for number in numbers]
 
     def _bare(self, numbers: range) -> list[tuple[bytes, list[Order]]]:
         return [(self._bare_call(self._draw[number], number), []) for number in numbers]

@@ -6,6 +6,8 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from gateway.counters.order import Key, Order, Pool, Quota, Rolled
 from gateway.counters.usage import pack_claim
 from gateway.decision import Reason, decide, keyed_event_id, refuse
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from gateway.counters.standing import Standing
     from gateway.decision import Claim, Decision
     from gateway.entitlements import Customer, Plan, Subscriber
-    from gateway.counters.consume import Answer
     from gateway.orders import Countable
     from gateway.tally import Against
 

@@ -55,10 +55,13 @@ class EntitlementService(EntitlementServiceServicer):
         while answer == SEEN:  # calls overtake each other between a pool's connections: a higher number came first
             number = next(self._numbers)
             reply = await self._consume(
-                keys=[keys.head(bucket), keys.usage(bucket), keys.use(bucket, customer)],
+                keys=[
+                    *(keys.head(bucket), keys.usage(bucket), keys.due(bucket)),
+                    *(keys.use(bucket, customer), keys.hold(bucket, customer), keys.dues(bucket, customer)),
+                ],
                 args=[self._line, self._gateway, f"{feature}:month", numbers, event, "", number],
             )
-            _, answer, used, _ = struct.unpack(">QcQQ", reply)
+            _, answer, _, _, used, _ = struct.unpack_from(">QcBBQQ", reply)
         allowed = answer == COUNTED
         return CheckEntitlementResponse(
             allowed=allowed,

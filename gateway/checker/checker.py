@@ -23,7 +23,7 @@ from gateway.prepared import Answered, Counting, Prepared, Preparing
 from gateway.telemetry import Event, Seldom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from gateway.checker.checks import Told
     from gateway.counters.ask import Asker
@@ -249,9 +249,7 @@ class Checker:
             return found
         return None
 
-    def _look(
-        self, prepared: Prepared, now_s: float, *, reachable: bool
-    ) -> Answered | Counting | Decision | Wanted:
+    def _look(self, prepared: Prepared, now_s: float, *, reachable: bool) -> Answered | Counting | Decision | Wanted:
         """Find out what a claim comes to; what holds for a while is kept with it."""
         who = self._entitlements.find(prepared.claim.customer, now_s, reachable=reachable)
         if isinstance(who, Wanted):

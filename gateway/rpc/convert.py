@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from billing_core.money import Money
-    from gateway.decision import Decision
     from gateway.invoicing import PeriodUsage, Preview
     from gateway.records.catalogs import AppliedPlan
     from gateway.records.customers import Subscription
