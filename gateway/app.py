@@ -25,6 +25,7 @@ from gateway.entitlements import Entitlements
 from gateway.entrances import entrances
 from gateway.errors import PreconditionError
 from gateway.flusher import Flusher
+from gateway.ingesting import Ingesting
 from gateway.journal import open_in
 from gateway.keeper import Keeper
 from gateway.keyring import Keyring
@@ -38,6 +39,7 @@ from gateway.publisher import Publisher
 from gateway.records.database import Database
 from gateway.records.migrate import migrate, pending
 from gateway.rpc import services
+from gateway.rpc.afterwards import Afterwards
 from gateway.rpc.entitlements import Entitlements as EntitlementsOnRpc
 from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof
@@ -127,7 +129,11 @@ async def office(
         stack.push_async_callback(outbox.stop)
         await outbox.start()
 
-        methods = services.methods(EntitlementsOnRpc(deciding.checker), services.Plane(database, publisher))
+        methods = services.methods(
+            EntitlementsOnRpc(deciding.checker),
+            services.Plane(database, publisher),
+            Afterwards(database, Ingesting(database)),
+        )
         door = RpcDoor(methods, deciding.credentials, deadline_ms=settings.check_deadline_ms, tls=tls)
         stack.push_async_callback(door.stop)
         bound = await door.start(places)

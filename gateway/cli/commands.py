@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from billing_core.errors import BillingError
-from gateway.cli import ask, demo, desk, doctor, extras, hold, journal, keys, plane, stores, subscriptions
+from gateway.cli import afterwards, ask, demo, desk, doctor, extras, hold, journal, keys, plane, stores, subscriptions
 from gateway.cli.show import complain, out
 from gateway.errors import (
     AlreadyExistsError,
@@ -83,6 +83,8 @@ app.command("reserve", rich_help_panel=TRY)(hold.reserve)
 app.command("extend", rich_help_panel=TRY)(hold.extend)
 app.command("commit", rich_help_panel=TRY)(hold.commit)
 app.command("release", rich_help_panel=TRY)(hold.release)
+app.command("refund", rich_help_panel=SELL)(afterwards.refund)
+app.command("ingest", rich_help_panel=SELL)(afterwards.ingest)
 app.command("usage", rich_help_panel=TRY)(ask.usage)
 app.command("charges", rich_help_panel=TRY)(ask.charges)
 app.command("rate", rich_help_panel=TRY)(desk.rate)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gateway.publisher import Publisher
     from gateway.records.database import Database
+    from gateway.rpc.afterwards import Afterwards
     from gateway.rpc.entitlements import Entitlements
 
 MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
@@ -105,7 +106,7 @@ def _sold_by(source: str) -> tuple[str, dict[str, str]]:
     return catalog.product, {plan: write_catalog(catalog.narrowed_to(plan)) for plan in catalog.plans}
 
 
-def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Method[Any]]]:
+def methods(entitlements: Entitlements, plane: Plane, afterwards: Afterwards) -> dict[str, dict[str, Method[Any]]]:
     """List each service's methods: the only table of what this door answers."""
     return {
         "gateway.v1.EntitlementService": {
@@ -122,6 +123,7 @@ def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Met
             "CommitReservation": Method(entitlement_pb2.CommitReservationRequest, _customer_of, entitlements.commit),
             "ReleaseReservation": Method(entitlement_pb2.ReleaseReservationRequest, _customer_of, entitlements.release),
             "ListEntitlements": Method(entitlement_pb2.ListEntitlementsRequest, _customer_of, entitlements.list),
+            "RefundUsage": Method(entitlement_pb2.RefundUsageRequest, _customer_of, afterwards.refund),
         },
         "gateway.v1.CatalogService": {
             "ApplyCatalog": Method(
@@ -140,6 +142,11 @@ def methods(entitlements: Entitlements, plane: Plane) -> dict[str, dict[str, Met
         },
         "gateway.v1.UsageService": {
             "QueryUsage": Method(usage_pb2.QueryUsageRequest, _customer_of_parent, plane.query_usage),
+            "IngestUsage": Method(
+                usage_pb2.IngestUsageRequest,
+                lambda asked: (record.customer for record in asked.records),
+                afterwards.ingest,
+            ),
         },
         "gateway.v1.InvoiceService": {
             "PreviewInvoice": Method(invoice_pb2.PreviewInvoiceRequest, _customer_of_parent, plane.preview_invoice),

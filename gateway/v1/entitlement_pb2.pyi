@@ -701,7 +701,7 @@ class RefundUsageRequest(_message.Message):
     decision_id: _builtins.str
     """The decision that counted it."""
     quantity: _builtins.int
-    """How much is given back, up to what is left of what was counted; all of that when unset."""
+    """How much is given back, up to what was counted; all of that when unset. A use is refunded once."""
     reason: _builtins.str
     """Why, for people: up to 255 characters."""
     request_id: _builtins.str
@@ -730,24 +730,20 @@ class RefundUsageResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QUANTITY_FIELD_NUMBER: _builtins.int
-    REFUNDED_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     quantity: _builtins.int
-    """How much was given back by this request."""
-    refunded: _builtins.int
-    """How much of what the decision counted is given back by now."""
+    """How much was given back."""
     replayed: _builtins.bool
     """The same request was taken before; nothing changed now."""
     def __init__(
         self,
         *,
         quantity: _builtins.int = ...,
-        refunded: _builtins.int = ...,
         replayed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "refunded", b"refunded", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,6 +15,7 @@ from gateway.client import Gateway, GatewayError
 from gateway.credentials import NEEDED, Credentials, Mode, Role, new_key
 from gateway.entrances import entrances
 from gateway.rpc import services
+from gateway.rpc.entitlements import Entitlements
 from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof, Settings
 from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsRequest, CheckEntitlementRequest
@@ -77,7 +78,7 @@ def empty_door() -> RpcDoor:
     """Make a door of all methods with nothing behind it: who is refused never gets there."""
     nothing: Any = None
     return RpcDoor(
-        services.methods(services.Entitlements(nothing), services.Plane(nothing, nothing)),
+        services.methods(Entitlements(nothing), services.Plane(nothing, nothing), nothing),
         Credentials(),
         deadline_ms=1000,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -11,10 +11,11 @@ from gateway.client import AsyncGate, DeniedError, Gate, GatewayError
 from gateway.client.messages import Asked
 from gateway.client.reservations import ReservationState
 from gateway.decision import LimitKind, Reason
-from gateway.v1.entitlement_pb2 import CheckEntitlementRequest
+from gateway.v1.entitlement_pb2 import CheckEntitlementRequest, RefundUsageRequest
+from gateway.v1.usage_pb2 import UsageRecord
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.conftest import Running
 
@@ -48,6 +49,8 @@ plans:
 """
 
 WHO = "writer"
+
+Answer = TypeVar("Answer")
 
 
 @pytest.fixture
@@ -196,3 +199,47 @@ async def test_a_reservation_that_runs_on_is_kept(gate: AsyncGate) -> None:
         assert (await gate.check(WHO, "jobs")).used == 1
     assert held.settled is not None
     assert held.settled.state is ReservationState.RELEASED
+
+
+async def test_a_refund_comes_back_to_its_counter(gate: AsyncGate, office: Running) -> None:
+    """What a decision counted is given back once, where the next check sees it."""
+    counted = await gate.check(WHO, "tokens", 40)
+    request = RefundUsageRequest(customer=WHO, decision_id=counted.decision_id, quantity=15, request_id="r1")
+    refunded = await written_down(lambda: office.client.refund(request))
+    assert (refunded.quantity, refunded.replayed) == (15, False)
+    assert (await office.client.refund(request)).replayed
+    async with asyncio.timeout(5):
+        while (await gate.peek(WHO, "tokens")).used != 25:
+            await asyncio.sleep(0.02)
+    too_much = RefundUsageRequest(customer=WHO, decision_id=counted.decision_id, quantity=41)
+    with pytest.raises(GatewayError):
+        await office.client.refund(too_much)
+
+
+async def written_down(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask until a use is written down: that takes less than a second."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                return await ask()
+            except GatewayError as error:
+                if error.cause != "NOT_FOUND":
+                    raise
+                await asyncio.sleep(0.02)
+
+
+async def test_what_is_told_afterwards_counts_for_whoever_asks_next(gate: AsyncGate, office: Running) -> None:
+    """Late usage is never denied and counts once; what is wrong with one record stands in its place."""
+    records = [
+        UsageRecord(customer=WHO, feature="tokens", quantity=990, idempotency_key="late-1"),
+        UsageRecord(customer=WHO, feature="tokens", quantity=900, idempotency_key="late-2"),
+        UsageRecord(customer=WHO, feature="beta", quantity=1, idempotency_key="late-3"),
+    ]
+    answered = await office.client.ingest(records)
+    assert (answered.recorded, answered.replayed, list(answered.failed_requests)) == (2, 0, [2])
+    again = await office.client.ingest(records[:2])
+    assert (again.recorded, again.replayed) == (0, 2)
+    async with asyncio.timeout(5):
+        while (await gate.peek(WHO, "tokens")).used != 1890:
+            await asyncio.sleep(0.02)
+    assert not await gate.check(WHO, "tokens")

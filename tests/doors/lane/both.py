@@ -13,10 +13,12 @@ from gateway.counters.connection import Address
 from gateway.credentials import Credentials, Peer, Role
 from gateway.entrances import Entrance
 from gateway.lane import methods as methods_of_lane
+from gateway.lane.entitlements import Entitlements as EntitlementsOnLane
 from gateway.lane.lane import Lane
 from gateway.lane.server import LaneDoor
 from gateway.listening import listen
 from gateway.rpc import services
+from gateway.rpc.entitlements import Entitlements as EntitlementsOnRpc
 from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof, Settings
 from gateway.v1.entitlement_pb2 import CheckEntitlementRequest
@@ -85,11 +87,11 @@ async def doors_on(
 ) -> AsyncIterator[Doors]:
     """Open both doors to one checker; `folder` is short enough for a socket."""
     known = credentials or Credentials()
-    table = methods_of_lane.methods(methods_of_lane.Entitlements(checker), methods_of_lane.Health(), Role.CHECK)
+    table = methods_of_lane.methods(EntitlementsOnLane(checker), methods_of_lane.Health(), Role.CHECK)
     lane = Lane(asyncio.get_running_loop(), table, known, deadline_ms=DEADLINE_MS, limits=limits)
     door = LaneDoor(lane, grace_s=1)
     plane: Any = None
-    offered = {SERVICE: services.methods(services.Entitlements(checker), services.Plane(plane, plane))[SERVICE]}
+    offered = {SERVICE: services.methods(EntitlementsOnRpc(checker), services.Plane(plane, plane), plane)[SERVICE]}
     rpc = RpcDoor(offered, known, deadline_ms=DEADLINE_MS)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(door.stop)

@@ -9,7 +9,8 @@ from grpc import StatusCode, aio
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from gateway.lane.methods import Entitlements, Health, methods
+from gateway.lane.entitlements import Entitlements
+from gateway.lane.methods import Health, methods
 from gateway.v1.entitlement_pb2 import CheckEntitlementRequest
 from gateway.v1.entitlement_pb2_grpc import EntitlementServiceStub as Stub
 from tests.doors.lane.both import SERVICE
