@@ -43,6 +43,7 @@ from gateway.rpc.afterwards import Afterwards
 from gateway.rpc.entitlements import Entitlements as EntitlementsOnRpc
 from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof
+from gateway.sweeper import Sweeper
 from gateway.tls import server_tls
 from gateway.turn import Turn
 
@@ -128,6 +129,10 @@ async def office(
         outbox = Outbox(database, address, lambda: keeper.line)
         stack.push_async_callback(outbox.stop)
         await outbox.start()
+
+        sweeper = Sweeper(address)
+        stack.push_async_callback(sweeper.stop)
+        await sweeper.start()
 
         methods = services.methods(
             EntitlementsOnRpc(deciding.checker),

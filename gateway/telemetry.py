@@ -36,6 +36,7 @@ class Event(StrEnum):
     ANNOUNCEMENTS_MISSED = "announcements.missed"  # last, heard: numbers; all documents held are read again
     WORKER_ENDED = "worker.ended"  # worker: its number; exit_code: below zero, the signal that killed it
     JOURNAL_DROPPED = "journal.dropped"  # path: of a gateway that ended, as too many were kept
+    SWEEP_FAILED = "sweep.failed"
     OUTBOX_FAILED = "outbox.failed"  # error: live counters do not hear yet of what was decided
     GIVE_BACK_SHORT = "outbox.short"  # bucket, number, customer, counter, missing: less was counted than is given back
     UNEXPECTED = "unexpected"  # reference: what the caller was told; exception

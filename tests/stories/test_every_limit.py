@@ -10,12 +10,15 @@ import pytest
 from gateway.client import AsyncGate, DeniedError, Gate, GatewayError
 from gateway.client.messages import Asked
 from gateway.client.reservations import ReservationState
+from gateway.counters.keys import bucket_of
 from gateway.decision import LimitKind, Reason
 from gateway.v1.entitlement_pb2 import CheckEntitlementRequest, RefundUsageRequest
 from gateway.v1.usage_pb2 import UsageRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    import redis.asyncio
 
     from tests.conftest import Running
 
@@ -243,3 +246,19 @@ async def test_what_is_told_afterwards_counts_for_whoever_asks_next(gate: AsyncG
         while (await gate.peek(WHO, "tokens")).used != 1890:
             await asyncio.sleep(0.02)
     assert not await gate.check(WHO, "tokens")
+
+
+async def test_what_is_held_ends_though_nobody_asks(gate: AsyncGate, redis_client: redis.asyncio.Redis) -> None:
+    """A customer that makes no further claim gets back what it held, a second or two after its time."""
+    held = await gate.hold(Asked(WHO, "tokens", 500), ttl_ms=1000)
+    holds = f"{{l{bucket_of(WHO)}}}:dues:{WHO}"
+    assert await redis_client.zrange(holds, 0, -1) == [held.id]
+    async with asyncio.timeout(10):
+        while not [one for one in await ends(redis_client) if one == f"{held.id}.end"]:
+            await asyncio.sleep(0.05)
+    assert (await gate.peek(WHO, "tokens")).used == 0
+
+
+async def ends(redis_client: redis.asyncio.Redis) -> list[str]:
+    """List the events of the customer's bucket."""
+    return [fields["id"] for _, fields in await redis_client.xrange(f"{{l{bucket_of(WHO)}}}:usage")]
