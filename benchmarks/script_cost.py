@@ -67,7 +67,7 @@ class ScriptCost:
         several = partial(self._further, further=more)
         await self._usec(several(self._numbers(count)))  # windows begin
         found = await self._compare(several, self._apart, count, passes)
-        return Ratio((found.median - 1) / more, (found.low - 1) / more, (found.high - 1) / more, found.pairs)
+        return Ratio((found.value - 1) / more, (found.low - 1) / more, (found.high - 1) / more, found.pairs)
 
     async def _settle(self) -> None:
         """Count once for every customer: a window that begins costs more than one that runs, and comes seldom."""

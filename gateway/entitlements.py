@@ -175,6 +175,10 @@ class Entitlements:
         """Take all that is held for confirmed at that moment, but for what was replaced or is doubted."""
         self._confirmations.confirm(asked_s)
 
+    def _usable(self, read_s: float, now_s: float, *, reachable: bool) -> bool:
+        held = self._confirmations
+        return held.fresh(read_s, now_s) if reachable else held.usable(read_s, now_s)
+
     def _hold_customer(self, document: str, found: bytes | None, read_s: float) -> None:
         customer = document.removeprefix(CUSTOMER_PREFIX)
         held = self._customers.get(customer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as reading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,8 @@ from gateway.errors import InvalidRequestError, Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.v1.usage_pb2 import UsageRecord
+    from gateway.client import Gateway
+    from gateway.v1.usage_pb2 import IngestUsageResponse, UsageRecord
 
 BATCH = 1000
 FAULTY = 1
@@ -65,7 +67,7 @@ def ingest(
     recorded = replayed = 0
     failed: dict[int, str] = {}
     for first, records in _batches(file):
-        answered = ask(target, state, lambda gateway, told=records: gateway.ingest(told))
+        answered = ask(target, state, partial(_told, records))
         recorded, replayed = recorded + answered.recorded, replayed + answered.replayed
         failed |= {first + place: status.message for place, status in answered.failed_requests.items()}
         say(f"{first + len(records) - 1:,} lines told")
@@ -77,6 +79,10 @@ def ingest(
             complain(f"{file}:{line}: {why}")
     if failed:
         raise typer.Exit(FAULTY)
+
+
+async def _told(records: list[UsageRecord], gateway: Gateway) -> IngestUsageResponse:
+    return await gateway.ingest(records)
 
 
 def _batches(file: Path) -> Iterator[tuple[int, list[UsageRecord]]]:

@@ -8,7 +8,7 @@ from google.rpc.status_pb2 import Status
 
 from gateway.answers import response_of
 from gateway.counters.consume import COUNTED
-from gateway.counters.order import Quota
+from gateway.counters.order import MAX, Quota
 from gateway.decision import Reason
 from gateway.prepared import Counted
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.decision import Decision
     from gateway.prepared import Counting
 
-    _Around = tuple[bytes, bytes, bytes, int, int] | tuple[()]
+    _Around = tuple[bytes, bytes, bytes, int, int]
 
 _CLAIMS: Final = 0x0A
 """The tag of a batch's claims."""
@@ -55,8 +55,8 @@ def answer_bytes(told: Decision | Counted) -> bytes:
     if not isinstance(told, Counted):
         return decision_bytes(told)
     found, answer = told.found, told.answer
-    written = _around(found) if found.written is None else found.written
-    if answer.kind != COUNTED or not written:
+    written: _Around | None = found.written or _around(found)
+    if answer.kind != COUNTED or written is None:
         return decision_bytes(told.decision())
     before, between, after, ceiling, length_ms = written
     ((used, start_ms),) = answer.states
@@ -67,18 +67,21 @@ def answer_bytes(told: Decision | Counted) -> bytes:
     return b"".join((before, varint(used), b"\x28", left, between, _SHORT[len(identity)], identity, after))
 
 
-def _around(found: Counting) -> _Around:
+def _around(found: Counting) -> _Around | None:
     """Write what all such answers to a claim have in common, as it stands around what they have not.
 
     Nothing is kept of a claim whose answers say more: of several limits, of overage, of what is held.
     """
     (limit, *more), ((label, *_), *_) = found.order.limits, found.against.labels
-    found.written = written = ()
-    if isinstance(limit, Quota) and not more and label.size == limit.ceiling is not None and found.order.hold is None:
-        start_ms, end_ms = limit.span
-        before = b"\x08\x01\x10%b\x18%b\x20" % (_SHORT[Reason.OK], varint(limit.ceiling))
-        after = _text(b"\x6a", found.plan.name)
-        found.written = written = before, _resets_at(end_ms), after, limit.ceiling, 0 if start_ms else end_ms
+    ceiling = label.size
+    if more or not isinstance(limit, Quota) or ceiling is None or limit.ceiling != ceiling or found.order.hold:
+        return None
+    start_ms, end_ms = limit.span
+    if end_ms >= MAX:  # it never begins anew
+        return None
+    before = b"\x08\x01\x10%b\x18%b\x20" % (_SHORT[Reason.OK], varint(ceiling))
+    after = _text(b"\x6a", found.plan.name)
+    found.written = written = before, _resets_at(end_ms), after, ceiling, 0 if start_ms else end_ms
     return written
 
 
