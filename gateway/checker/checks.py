@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.counters.ask import Ask
 from gateway.counters.consume import KEY_REUSED, STALE, TOO_MUCH_HELD, WRONG_WINDOW
 from gateway.decision import Decision, Reason, degrade, refuse
-from gateway.errors import IdempotencyKeyReusedError
+from gateway.errors import IdempotencyKeyReusedError, TollkeeperError
 from gateway.prepared import Answered, Counted, Counting, Prepared
 from gateway.tally import DECIDED
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from gateway.checker.checker import Checker
     from gateway.counters.ask import Asker
     from gateway.counters.consume import Answer
-    from gateway.errors import TollkeeperError
 
-    Told = Decision | Counted | TollkeeperError
+Told = Decision | Counted | TollkeeperError
+"""What a claim comes to: a decision, or what the counters said, from which it follows; or why there is none."""
 
 TRIES_MAX: Final = 6
 """A document or a window may be found outdated this often in one check: more means that two parts disagree."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from google.rpc.status_pb2 import Status
 
@@ -59,7 +59,8 @@ def answer_bytes(told: Decision | Counted) -> bytes:
     if answer.kind != COUNTED or written is None:
         return decision_bytes(told.decision())
     before, between, after, ceiling, length_ms = written
-    ((used, start_ms),) = answer.states
+    state: Any = answer.states[0]
+    used, start_ms = state
     if length_ms:
         between = _resets_at(start_ms + length_ms)
     identity = answer.event_id
