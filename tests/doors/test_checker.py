@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.counters import keys
-from gateway.decision import Claim, Decision
+from gateway.decision import Claim, Decision, Reason
 from gateway.documents import customer_document, plan_document
 from gateway.prepared import Counting
 from tests.doors.desk import CALLS, FEATURES, Waiting

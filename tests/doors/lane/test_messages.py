@@ -6,18 +6,19 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_core.entitlements import Window
 from billing_core.periods import Interval
-from gateway.counters.consume import COUNTED, PEEKED, REFUSED, REPLAYED, Answer, Order
-from gateway.decision import Decision, Limit, Reason
+from gateway.answers import response_of
+from gateway.counters.consume import COUNTED, PEEKED, REFUSED, REPLAYED, Answer
+from gateway.counters.order import LIFETIME, Order, Quota, Span
+from gateway.decision import Decision, LimitKind, LimitState, Reason
 from gateway.entitlements import Customer, Plan
 from gateway.errors import IdempotencyKeyReusedError
 from gateway.lane.messages import answer_bytes, batch_bytes, claims_in, varint
 from gateway.lane.remembered import KEY_BYTES_MAX, Remembered
 from gateway.lane.replies import percent_encoded
 from gateway.prepared import Counted, Counting
-from gateway.rpc.convert import response_of
 from gateway.status import status_of
+from gateway.tally import Against, Label
 from gateway.v1.entitlement_pb2 import (
     BatchCheckEntitlementsRequest,
     BatchCheckEntitlementsResponse,
@@ -41,6 +42,9 @@ DECISIONS = st.builds(
     degraded=st.booleans(),
     replayed=st.booleans(),
     upgrade_plans=st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=4).map(tuple),
+    limits=st.lists(
+        st.builds(LimitState, st.text("abc", max_size=9), st.sampled_from(LimitKind), NUMBERS, NUMBERS), max_size=3
+    ).map(tuple),
 )
 
 COUNTS = st.integers(0, 2**53 - 1) | st.integers(0, 2**15)
@@ -48,8 +52,7 @@ ANSWERS = st.builds(
     Answer,
     kind=st.sampled_from([COUNTED, COUNTED, COUNTED, REPLAYED, PEEKED, REFUSED]),
     now_ms=COUNTS,
-    used=COUNTS,
-    window_start_ms=COUNTS,
+    states=st.tuples(st.tuples(COUNTS, COUNTS)),
     event_id=st.from_regex(rb"[a-z0-9-]{1,64}", fullmatch=True),
 )
 
@@ -61,23 +64,25 @@ def test_a_decision_is_written_as_protobuf_writes_it(decision: Decision) -> None
 
 
 @given(
-    ceiling=NUMBERS,
+    ceiling=st.none() | COUNTS,
     overage=st.booleans(),
     plan=st.text("abc-", min_size=1, max_size=64),
-    window=st.sampled_from([(0, 60_000), (1000, 2000), (1, 2**47)]),
+    span=st.sampled_from([Span(0, 60_000), Span(1000, 2000), Span(1, 2**47), LIFETIME]),
     answers=st.lists(ANSWERS, min_size=1, max_size=4),
 )
 def test_what_was_counted_is_written_as_its_decision(
-    ceiling: int | None, overage: bool, plan: str, window: tuple[int, int], answers: list[Answer]
+    ceiling: int | None, overage: bool, plan: str, span: Span, answers: list[Answer]
 ) -> None:
     """Byte for byte, the first answer to a claim and those that follow it."""
-    limit = Limit("calls", Window.MONTH, ceiling, overage, ("up",))
-    order = Order(7, "acme", "calls", *window, quantity=3, version=2, ceiling=ceiling)
+    limit = Quota("calls:month", span, None if overage else ceiling)
+    against = Against((limit,), ((Label("month", LimitKind.QUOTA, ceiling),),), ("up",), 2**53 - 1)
+    order = Order(7, "acme", (limit,), quantity=3, version=2)
     who, terms = Customer(7, 2, 0, "plan:a:1", 0.0), Plan(plan, Interval.MONTH, {}, 0.0)
-    found = Counting(who, terms, limit, order, until_s=1.0)
+    found = Counting(who, terms, against, order, until_s=1.0)
     for answer in answers:
         told = Counted(found, answer)
-        assert answer_bytes(told) == response_of(told).SerializeToString() == answer_bytes(told.decision())
+        decision = told.decision()
+        assert answer_bytes(told) == response_of(decision).SerializeToString() == answer_bytes(decision)
 
 
 @given(st.lists(DECISIONS | st.just(IdempotencyKeyReusedError("k")), max_size=5))
