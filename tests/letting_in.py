@@ -17,10 +17,19 @@ from gateway.records.database import Database
 from gateway.settings import Proof, Settings
 from gateway.v1.catalog_pb2 import ApplyCatalogRequest
 from gateway.v1.customer_pb2 import CreateCustomerRequest
-from gateway.v1.entitlement_pb2 import BatchCheckEntitlementsRequest, CheckEntitlementRequest
+from gateway.v1.entitlement_pb2 import (
+    BatchCheckEntitlementsRequest,
+    CheckEntitlementRequest,
+    CommitReservationRequest,
+    ExtendReservationRequest,
+    ListEntitlementsRequest,
+    RefundUsageRequest,
+    ReleaseReservationRequest,
+    ReserveQuotaRequest,
+)
 from gateway.v1.invoice_pb2 import PreviewInvoiceRequest
 from gateway.v1.subscription_pb2 import CreateSubscriptionRequest
-from gateway.v1.usage_pb2 import QueryUsageRequest
+from gateway.v1.usage_pb2 import IngestUsageRequest, QueryUsageRequest, UsageRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,12 +83,30 @@ async def revoke(postgres_url: str, number: int) -> None:
     await database.close()
 
 
+ENTITLEMENTS = "gateway.v1.EntitlementService"
+
+
 def requests(customer: str) -> dict[str, Message]:
     """Write a request of each method that names a customer where it can; none of them changes much."""
     claim = CheckEntitlementRequest(customer=customer, feature="input_tokens", peek=True)
     return {
         CHECK: claim,
         "gateway.v1.EntitlementService/BatchCheckEntitlements": BatchCheckEntitlementsRequest(claims=[claim]),
+        f"{ENTITLEMENTS}/ReserveQuota": ReserveQuotaRequest(
+            claim=CheckEntitlementRequest(customer=customer, feature="max_seats")
+        ),
+        f"{ENTITLEMENTS}/ExtendReservation": ExtendReservationRequest(
+            customer=customer, reservation="none-1", ttl_ms=1000
+        ),
+        f"{ENTITLEMENTS}/CommitReservation": CommitReservationRequest(
+            customer=customer, reservation="none-1", quantity=1
+        ),
+        f"{ENTITLEMENTS}/ReleaseReservation": ReleaseReservationRequest(customer=customer, reservation="none-1"),
+        f"{ENTITLEMENTS}/ListEntitlements": ListEntitlementsRequest(customer=customer),
+        f"{ENTITLEMENTS}/RefundUsage": RefundUsageRequest(customer=customer, decision_id="none-1"),
+        "gateway.v1.UsageService/IngestUsage": IngestUsageRequest(
+            records=[UsageRecord(customer=customer, feature="max_seats", idempotency_key="k")]
+        ),
         "gateway.v1.UsageService/QueryUsage": QueryUsageRequest(parent=f"customers/{customer}"),
         "gateway.v1.InvoiceService/PreviewInvoice": PreviewInvoiceRequest(parent=f"customers/{customer}"),
         "gateway.v1.CatalogService/ApplyCatalog": ApplyCatalogRequest(source="no catalog"),

@@ -99,12 +99,17 @@ def show_decision(document: Mapping[str, Any], *more: tuple[str, Any]) -> None:
     style, word = ("bold green", "allowed") if document["allowed"] else ("bold red", "denied")
     out.print(f"[{style}]{word}[/] {document['reason']}")
     fields = [(name, value) for name, value in document.items() if name not in {"allowed", "reason", "limits"}]
-    shown = [(name, value) for name, value in (*fields, *more) if value not in (None, False, "", [])]
+    shown = [(name, value) for name, value in (*fields, *more) if not _is_nothing(value)]
     out.print(fields_table((name.removesuffix("_ms").replace("_", " "), _plain(name, value)) for name, value in shown))
     if document["limits"]:
         out.print()
         columns = [("Limit", "left"), ("Kind", "left"), ("Used", "right"), ("Of", "right"), ("Left", "right")]
         out.print(table([*columns, ("Begins anew", "left"), ("", "left")], map(_limit_row, document["limits"])))
+
+
+def _is_nothing(value: object) -> bool:
+    """Tell whether there is nothing to show; 0 is something."""
+    return value is None or value is False or value in ("", [])
 
 
 def _limit_row(limit: Mapping[str, Any]) -> tuple[str, ...]:

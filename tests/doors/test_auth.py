@@ -15,6 +15,7 @@ from gateway.client import Gateway, GatewayError
 from gateway.credentials import NEEDED, Credentials, Mode, Role, new_key
 from gateway.entrances import entrances
 from gateway.rpc import services
+from gateway.rpc.afterwards import Afterwards
 from gateway.rpc.entitlements import Entitlements
 from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof, Settings
@@ -78,7 +79,7 @@ def empty_door() -> RpcDoor:
     """Make a door of all methods with nothing behind it: who is refused never gets there."""
     nothing: Any = None
     return RpcDoor(
-        services.methods(Entitlements(nothing), services.Plane(nothing, nothing), nothing),
+        services.methods(Entitlements(nothing), services.Plane(nothing, nothing), Afterwards(nothing, nothing)),
         Credentials(),
         deadline_ms=1000,
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RUNS, STEPS = 20, 150
 
 
-def test_an_attacker_gains_nothing(wire: Wire) -> None:
+async def test_an_attacker_gains_nothing(wire: Wire) -> None:
     """Whatever is asked, reserved, repeated and ended, in whatever order: the ledger finds no unit too many."""
     kinds: Counter[str] = Counter()
     for seed in range(RUNS):

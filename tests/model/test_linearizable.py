@@ -19,7 +19,7 @@ def recorded(redis_url: str) -> list[Decided]:
     return history(redis_url, seed=1, processes=PROCESSES, claims=CLAIMS)
 
 
-def test_a_concurrent_history_is_a_sequence(recorded: list[Decided]) -> None:
+async def test_a_concurrent_history_is_a_sequence(recorded: list[Decided]) -> None:
     """Every total and every refusal is explained by what stands before it; processes did ask at the same time."""
     assert len(recorded) == PROCESSES * CLAIMS
     assert violations(recorded) == []
@@ -30,7 +30,7 @@ def test_a_concurrent_history_is_a_sequence(recorded: list[Decided]) -> None:
     assert overlapping > len(counted) / 2
 
 
-def test_a_shuffled_history_is_rejected(recorded: list[Decided]) -> None:
+async def test_a_shuffled_history_is_rejected(recorded: list[Decided]) -> None:
     """Whichever two counted decisions change places in the stream, a total or a time no longer fits."""
     random = Random(1)  # noqa: S311 - no secret
     counted = [place for place, each in enumerate(recorded) if each.stream_id]
@@ -43,7 +43,7 @@ def test_a_shuffled_history_is_rejected(recorded: list[Decided]) -> None:
 
 
 @pytest.mark.parametrize("change", ["total", "quantity", "id", "time"])
-def test_what_was_not_so_is_rejected(recorded: list[Decided], change: str) -> None:
+async def test_what_was_not_so_is_rejected(recorded: list[Decided], change: str) -> None:
     """Another total, another quantity, an id given twice, an answer before what was known when it was asked."""
     counted = sorted((each for each in recorded if each.stream_id), key=lambda each: each.stream_id or (0, 0))
     first, last = counted[0], counted[-1]
@@ -57,7 +57,7 @@ def test_what_was_not_so_is_rejected(recorded: list[Decided], change: str) -> No
     assert violations([*others, wrong])
 
 
-def test_a_refusal_that_nothing_explains_is_rejected(recorded: list[Decided]) -> None:
+async def test_a_refusal_that_nothing_explains_is_rejected(recorded: list[Decided]) -> None:
     """A refusal that shows a total which stood at another time only, or that had room."""
     refused = max((each for each in recorded if not each.stream_id), key=lambda each: each.asked_s)
     at = refused.decided

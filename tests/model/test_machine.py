@@ -30,7 +30,7 @@ def test_only_the_look_at_the_clock_is_steered(text: str) -> None:
     assert was.replace("redis.call('TIME')", "redis.call('HMGET', 'clock', 's', 'us')") == became
 
 
-def test_a_share_of_the_steps_is_equal(wire: Wire) -> None:
+async def test_a_share_of_the_steps_is_equal(wire: Wire) -> None:
     """Every rule is tried, every kind of answer given, and nothing differs."""
     tally = Tally()
     for seed in range(SHARE_RUNS):
@@ -56,7 +56,7 @@ RULES = {
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_rule_that_is_missing_is_missed(wire: Wire, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+async def test_a_rule_that_is_missing_is_missed(wire: Wire, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """An oracle without a rule that the scripts have differs from them: the steps come to that rule."""
     where, what, instead = RULES[name]
     monkeypatch.setattr(where, what, instead)
@@ -65,7 +65,7 @@ def test_a_rule_that_is_missing_is_missed(wire: Wire, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.timeout(600)  # what differs is made small first
-def test_what_hypothesis_chooses_is_equal(wire: Wire) -> None:
+async def test_what_hypothesis_chooses_is_equal(wire: Wire) -> None:
     """The same rules, chosen by hypothesis: should they ever differ, the steps that show it are few."""
     Machine.wire = wire
     run_state_machine_as_test(

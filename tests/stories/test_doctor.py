@@ -140,7 +140,7 @@ async def test_a_database_without_our_tables_is_named(shared_stores: Stores) -> 
         url = shared_stores.postgres_url.replace("/postgres?", "/bare?")
         ran, rows = await doctor(TOLLKEEPER_POSTGRES_URL=url)
         assert ran.exit_code == 1
-        assert rows["postgres schema"]["found"].endswith("_credentials.sql is missing")
+        assert rows["postgres schema"]["found"].endswith("_every_limit.sql is missing")
         assert rows["postgres schema"]["mend"] == "run: tollkeeper migrate"
         assert (await terminal.run("migrate", TOLLKEEPER_POSTGRES_URL=url)).exit_code == 0
         assert (await doctor(TOLLKEEPER_POSTGRES_URL=url))[1]["postgres schema"]["ok"]

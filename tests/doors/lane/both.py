@@ -18,6 +18,7 @@ from gateway.lane.lane import Lane
 from gateway.lane.server import LaneDoor
 from gateway.listening import listen
 from gateway.rpc import services
+from gateway.rpc.afterwards import Afterwards
 from gateway.rpc.entitlements import Entitlements as EntitlementsOnRpc
 from gateway.rpc.server import RpcDoor
 from gateway.settings import Proof, Settings
@@ -91,7 +92,8 @@ async def doors_on(
     lane = Lane(asyncio.get_running_loop(), table, known, deadline_ms=DEADLINE_MS, limits=limits)
     door = LaneDoor(lane, grace_s=1)
     plane: Any = None
-    offered = {SERVICE: services.methods(EntitlementsOnRpc(checker), services.Plane(plane, plane), plane)[SERVICE]}
+    planes = services.Plane(plane, plane), Afterwards(plane, plane)
+    offered = {SERVICE: services.methods(EntitlementsOnRpc(checker), *planes)[SERVICE]}
     rpc = RpcDoor(offered, known, deadline_ms=DEADLINE_MS)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(door.stop)
