@@ -230,7 +230,7 @@ class Believing(RuleBasedStateMachine):
             if isinstance(found, Subscriber):
                 assert not self.connected or self.memory.fresh(found.customer, found.plan, self.now_s)
                 (limit,) = found.plan.features.values()
-                believed = {customer_document(name): found.customer.version, PLAN: getattr(limit, "ceiling", 0)}
+                believed = {customer_document(name): found.customer.version, PLAN: getattr(limit.feature, "ceiling", 0)}
             elif found is Reason.CUSTOMER_UNKNOWN:
                 believed = {customer_document(name): 0}
             for document, version in believed.items():

@@ -35,6 +35,8 @@ FEATURES: dict[str, dict[str, Any]] = {
     "sso": {"type": "missing", "upgrade_plans": ["scale"]},
 }
 CALLS = Claim("acme", "calls")
+PATIENCE_S = 10
+"""Who is told nothing by then is told nothing at all."""
 
 
 class Waiting(Generic[Answered]):
@@ -44,11 +46,16 @@ class Waiting(Generic[Answered]):
         loop = asyncio.get_running_loop()
         self.deadline_s = loop.time() + wait_s
         self.wanted = True
-        self.told: asyncio.Future[Answered] = loop.create_future()
+        self._told: asyncio.Future[Answered] = loop.create_future()
 
     def hear(self, told: Answered) -> None:
         """Take in what is told; a second time is an error."""
-        self.told.set_result(told)
+        self._told.set_result(told)
+
+    async def answer(self) -> Answered:
+        """Wait for it."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._told
 
 
 @dataclass
@@ -79,7 +86,7 @@ class Desk:
         """Submit a claim and wait for what is told."""
         waiting: Waiting[Told] = Waiting(wait_s)
         self.checker.submit(prepared, Waiting.hear, waiting)
-        return decided(await waiting.told)
+        return decided(await waiting.answer())
 
     async def decide_all(self, claims: list[Claim]) -> list[Decided]:
         """Submit claims as a batch and wait for what is told."""
@@ -89,7 +96,7 @@ class Desk:
         """Submit claims that are prepared."""
         waiting: Waiting[list[Told]] = Waiting()
         self.checker.submit_batch(batch, Waiting.hear, waiting)
-        return [decided(told) for told in await waiting.told]
+        return [decided(told) for told in await waiting.answer()]
 
 
 def decided(told: Told) -> Decided:

@@ -122,7 +122,7 @@ async def test_who_goes_away_while_documents_are_fetched_is_not_counted(desk: De
     waiting: Waiting[Told] = Waiting()
     desk.checker.submit(desk.checker.prepare(CALLS), Waiting.hear, waiting)
     waiting.wanted = False
-    told = [await waiting.told]
-    assert isinstance(told[0], Decision)
-    assert told[0].degraded
+    told = await waiting.answer()
+    assert isinstance(told, Decision)
+    assert told.degraded
     assert await desk.redis.keys("*:use:*") == []
