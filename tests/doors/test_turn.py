@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from gateway.turn import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Rounds:
+    """A loop that only takes note of what it is asked to do in its next round."""
+
+    def __init__(self) -> None:
+        self.asked: list[Callable[[], None]] = []
+
+    def call_soon(self, what: Callable[[], None]) -> None:
+        """Take note of one."""
+        self.asked.append(what)
 
 
 async def test_what_is_put_off_is_done_at_the_end_of_the_turn() -> None:
@@ -31,6 +46,19 @@ async def test_outside_a_turn_it_is_done_soon() -> None:
     assert done == []
     await asyncio.sleep(0)
     assert sorted(done) == [1, 2]
+
+
+def test_the_loop_is_asked_only_where_nobody_has_begun() -> None:
+    """Never within a turn; after one, as before it, once for all that is put off together."""
+    rounds = Rounds()
+    turn = Turn(cast("asyncio.AbstractEventLoop", rounds))
+    turn.begin()
+    turn.put_off(lambda: None)
+    turn.end()
+    assert rounds.asked == []
+    for _ in range(100):
+        turn.put_off(lambda: None)
+    assert rounds.asked == [turn.end]
 
 
 async def test_what_fails_costs_nobody_else_a_write() -> None:

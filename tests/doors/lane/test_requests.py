@@ -187,7 +187,7 @@ async def test_metadata_beyond_the_limit_is_refused_and_costs_nothing_else(peer:
 
 @pytest.mark.parametrize("method", ["/test/Fail", "/test/BlowUp"])
 @pytest.mark.parametrize("case", ERRORS)
-async def test_an_error_is_what_it_is_on_the_other_door(peer: Peer, case: str, method: str) -> None:
+async def test_an_error_is_what_it_is_on_the_other_door(served: Served, peer: Peer, case: str, method: str) -> None:
     """Code, message and details, whether the method fails its call or raises; a bug's words stay in the log."""
     with capture_logs() as logs:
         answer = await ask(peer, fields_of(method), message(case.encode()))
@@ -198,6 +198,7 @@ async def test_an_error_is_what_it_is_on_the_other_door(peer: Peer, case: str, m
     assert (answer.status, status.code, status.message) == (code.value[0], code.value[0], told)
     assert not answer.trailers
     assert "secret" not in repr(answer)
+    assert served.lane.in_flight == 0
     if case == "bug":
         assert told.startswith("internal error; the log has it as ")
         assert logs[0]["reference"] in told

@@ -143,7 +143,8 @@ async def test_cancelling_ends_a_call_for_good(served: Served, peer: Peer) -> No
     peer.send(reset(1))
     await peer.silence()
     first, second = served.held
-    assert (first.over, second.over, served.lane.in_flight) == (True, False, 2)
+    assert (first.over, first.wanted, second.over, second.wanted) == (True, False, False, True)
+    assert served.lane.in_flight == 2
     first.answer(b"nobody hears this")
     first.fail(ValueError("nor this"))
     second.answer(b"heard")

@@ -265,6 +265,7 @@ async def serving(
     table = {
         b"/test/Echo": Method(lambda call: call.answer(call.message), "caller"),
         b"/test/Hold": Method(held.append, "caller"),
+        b"/test/Promise": Method(held.append, "caller", punctual=True),
         b"/test/Much": Method(lambda call: call.answer(b"m" * int(call.message)), "caller"),
         b"/test/Fail": Method(fail, "caller"),
         b"/test/BlowUp": Method(blow_up, "caller"),
