@@ -49,14 +49,14 @@ def nothing() -> None:
 
 
 def test_what_a_server_computes_more_is_measured(tmp_path: Path, on: Cores) -> None:
-    """Two milliseconds of computing for each claim are found within a tenth; sleeping as long costs next to nothing."""
+    """Two milliseconds of computing for each claim are found within a quarter on a busy machine; sleeping as long costs next to nothing."""
     with ExitStack() as stack:
         plain, busy, asleep = (stack.enter_context(slow(tmp_path, on, *more)) for more in ((0, 0), (2, 0), (0, 2)))
         named = {"plain": plain, "busy": busy, "asleep": asleep}
         subjects = [Subject(name, server, WORK, Shape(1, 4)) for name, server in named.items()]
         found = Session(20, lambda _: None).compare(subjects, 6, 0.2)
-    assert found.cpu_us("busy") - found.cpu_us("plain") == pytest.approx(2000, rel=0.1)
-    assert abs(found.cpu_us("asleep") - found.cpu_us("plain")) < 400
+    assert found.cpu_us("busy") - found.cpu_us("plain") == pytest.approx(2000, rel=0.25)
+    assert abs(found.cpu_us("asleep") - found.cpu_us("plain")) < 600
     assert found.cpu_ratio("busy", "plain").value == pytest.approx(found.cpu_us("busy") / found.cpu_us("plain"))
 
 
