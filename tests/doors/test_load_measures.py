@@ -49,7 +49,7 @@ def nothing() -> None:
 
 
 def test_what_a_server_computes_more_is_measured(tmp_path: Path, on: Cores) -> None:
-    """Two milliseconds of computing for each claim are found within a quarter on a busy machine; sleeping as long costs next to nothing."""
+    """Two milliseconds of computing for each claim are found, within a quarter; sleeping costs next to nothing."""
     with ExitStack() as stack:
         plain, busy, asleep = (stack.enter_context(slow(tmp_path, on, *more)) for more in ((0, 0), (2, 0), (0, 2)))
         named = {"plain": plain, "busy": busy, "asleep": asleep}
