@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from enum import IntEnum
-from typing import Final, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 import msgspec
 from msgspec.structs import replace
 
 from gateway.errors import InvalidRequestError, Violation
 from gateway.limits import Absent, Licences, Setting, Suspended, Switch, TrialOver
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 QUANTITY_MAX: Final = 2**53 - 1
 """The counters' arithmetic is exact up to here: a Lua number is a double."""
@@ -98,7 +101,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
         wrong = [
             *identifier_violations("customer", self.customer),
             *identifier_violations("feature", self.feature),
-            *_dimension_violations(self.dimensions),
+            *dimension_violations(self.dimensions),
         ]
         if self.subject:
             wrong += identifier_violations("subject", self.subject)
@@ -115,8 +118,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
             raise InvalidRequestError(*wrong)
 
 
-def _dimension_violations(dimensions: tuple[tuple[str, str], ...]) -> list[Violation]:
-    """Say what is wrong with a use's dimensions; names are ids, and sorted."""
+def dimension_violations(dimensions: Sequence[tuple[str, str]]) -> list[Violation]:
+    """Say what is wrong with the names and values of a use's dimensions; nothing when they are fine."""
     wrong: list[Violation] = []
     if len(dimensions) > DIMENSIONS_MAX:
         wrong.append(Violation("dimensions", f"there are {len(dimensions)}; expected up to {DIMENSIONS_MAX}"))
@@ -125,7 +128,7 @@ def _dimension_violations(dimensions: tuple[tuple[str, str], ...]) -> list[Viola
             wrong += ill_named
         elif not _DIMENSION_VALUE.fullmatch(value):
             expected = "expected 1 to 64 printable ASCII characters without a comma"
-            wrong.append(Violation(f"dimensions[{name}]", f"is empty, too long or has other characters; {expected}"))
+            wrong.append(Violation(f"dimensions.{name}", f"is ill-formed; {expected}"))
     return wrong
 
 

@@ -14,7 +14,7 @@ from billing_core.periods import milliseconds_of
 from gateway.catalog_file import parse_catalog, parse_entitlement
 from gateway.counters.keys import tag
 from gateway.counters.record import MOVES_MAX
-from gateway.decision import identifier_violations, keyed_event_id
+from gateway.decision import QUANTITY_MAX, dimension_violations, identifier_violations, keyed_event_id
 from gateway.errors import (
     IdempotencyKeyReusedError,
     InvalidRequestError,
@@ -39,12 +39,9 @@ if TYPE_CHECKING:
 BATCH_MAX: Final = 1_000
 OLD_MAX: Final = timedelta(days=35)
 AHEAD_MAX: Final = timedelta(minutes=5)
-QUANTITY_MAX: Final = 2**53 - 1
-DIMENSIONS_MAX: Final = 16
 PLANS_MAX: Final = 1_000
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
-_VALUE: Final = re.compile(r"[\x20-\x2b\x2d-\x7e]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,11 +244,5 @@ def _violations(use: LateUse, now: datetime) -> list[Violation]:
         wrong.append(Violation("at", f"is more than {OLD_MAX.days} days ago; expected a moment since"))
     if use.at is not None and use.at > now + AHEAD_MAX:
         wrong.append(Violation("at", f"is more than {AHEAD_MAX.seconds // 60} minutes ahead; expected a moment before"))
-    if len(use.dimensions) > DIMENSIONS_MAX:
-        wrong.append(Violation("dimensions", f"there are {len(use.dimensions)}; expected up to {DIMENSIONS_MAX}"))
-    for name, value in use.dimensions.items():
-        wrong += identifier_violations("dimensions", name)
-        if not _VALUE.fullmatch(value):
-            expected = "expected 1 to 64 printable ASCII characters without a comma"
-            wrong.append(Violation(f"dimensions.{name}", f"is ill-formed; {expected}"))
+    wrong += dimension_violations(tuple(use.dimensions.items()))
     return wrong

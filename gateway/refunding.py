@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from gateway.counters.keys import tag
-from gateway.decision import identifier_violations
+from gateway.decision import QUANTITY_MAX, identifier_violations
 from gateway.errors import (
     AlreadyExistsError,
     IdempotencyKeyReusedError,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gateway.records.events import RefundRow
     from gateway.records.usage import EventRow
 
-QUANTITY_MAX: Final = 2**53 - 1
 REASON_CHARACTERS_MAX: Final = 255
 REQUEST_ID_CHARACTERS_MAX: Final = 255
 
