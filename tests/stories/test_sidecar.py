@@ -90,6 +90,31 @@ async def test_it_serves_while_postgres_is_away(short_folder: Path, redis_url: s
         assert [one.used for one in batch.decisions] == [6, 2]
 
 
+async def test_it_reserves_settles_lists_and_counts_together(office: Running, short_folder: Path) -> None:
+    """What one calls for beside a check is answered by the lane as well, and both doors see the same counters."""
+    async with (
+        sidecar(office.redis_url, f"unix:{short_folder / 'lane.sock'}") as ((address,), _),
+        Gateway(address) as client,
+    ):
+        await until_serving(client)
+        claim = CheckEntitlementRequest(customer="acme", feature="input_tokens", quantity=400)
+        held = await client.reserve(claim, 60_000)
+        assert (held.decision.allowed, held.decision.used, held.ttl_ms) == (True, 400, 60_000)
+        assert (await client.extend("acme", held.reservation, 90_000)).expires_at_ms > held.expires_at_ms
+        assert (await client.commit("acme", held.reservation, 150)).quantity == 150
+        assert (await client.commit("acme", held.reservation, 150)).replayed
+        other = await client.reserve(claim)
+        assert (await client.release("acme", other.reservation)).quantity == 0
+        with pytest.raises(GatewayError, match="reservation none-1"):
+            await client.release("acme", "none-1")
+        too_much = CheckEntitlementRequest(customer="acme", feature="requests", quantity=101)
+        batch = await client.batch_check([claim, too_much], atomic=True)
+        assert [one.allowed for one in batch.decisions] == [True, False]
+        listed = {one.feature: one.decision for one in (await client.entitlements("acme")).entitlements}
+        assert (listed["input_tokens"].used, listed["max_seats"].value) == (150, "5")
+        assert (await office.client.check("acme", "input_tokens", peek=True)).used == 150
+
+
 async def test_it_may_start_before_there_is_anything(short_folder: Path, redis_url: str, postgres_url: str) -> None:
     """With an empty Redis nobody is unknown yet; as soon as an office has published, it decides, without a restart."""
     async with sidecar(redis_url, f"unix:{short_folder / 'lane.sock'}") as ((address,), _), Gateway(address) as client:
